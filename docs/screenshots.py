@@ -1,0 +1,89 @@
+"""Takes the pictures of README anew: ``python docs/screenshots.py``, from the project's root.
+
+Starts the dashboard on a demo store of its own and photographs it in Chromium, light and dark.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from playwright.sync_api import Browser
+
+from registry import Settings, demo
+from registry.crypto import new_key
+from tests.e2e.browser import Visitor, chromium, server
+
+FOLDER = Path(__file__).parent / "screenshots"
+SIZE = {"width": 1360, "height": 860}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+def models(visitor: Visitor) -> None:
+    """The list, with a model selected and its actions above."""
+    visitor.open("/")
+    _select(visitor, 4)
+
+
+def edit(visitor: Visitor) -> None:
+    """Adding an embedding model that the catalogue knows."""
+    visitor.open("/edit")
+    visitor.choose("Provider", "OpenAI")
+    visitor.choose("Model ID", "text-embedding-3-small")
+    visitor.page.mouse.move(5, 400)
+
+
+def audit(visitor: Visitor) -> None:
+    """Edits of models, one of them in full."""
+    visitor.open("/audit?action=Model+edited")
+    _select(visitor, 2)
+
+
+def delete(visitor: Visitor) -> None:
+    """Deleting a model that knowledge bases use."""
+    visitor.open("/?type=Generation")
+    visitor.open_menu("Command R+")
+    with visitor.rerun():
+        visitor.page.get_by_role("menuitem", name="Delete").click()
+    visitor.choose("Move them to", "GPT-4.1 (gpt-4.1)")
+    visitor.page.mouse.move(5, 400)
+
+
+PICTURES: dict[str, Callable[[Visitor], None]] = {"models": models, "edit": edit, "audit": audit, "delete": delete}
+
+
+def main() -> None:
+    """Take all pictures."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        url, key = f"sqlite:///{folder}/registry.db", new_key()
+        demo.fill(Settings(url, [key]))
+        with server({"REGISTRY_DATABASE_URL": url, "REGISTRY_FERNET_KEYS": key}) as running:
+            for name, prepare in PICTURES.items():
+                for scheme in SCHEMES:
+                    _take(browser, running.url, name, prepare, scheme)
+
+
+def _select(visitor: Visitor, row: int) -> None:
+    grid = visitor.page.locator('[data-testid="stDataFrame"] canvas').first
+    with visitor.rerun():
+        grid.click(position={"x": 17, "y": 36 * row + 18}, force=True)
+    visitor.page.mouse.move(5, 400)
+
+
+def _take(
+    browser: Browser, url: str, name: str, prepare: Callable[[Visitor], None], scheme: Literal["light", "dark"]
+) -> None:
+    with browser.new_context(viewport=SIZE, color_scheme=scheme) as context:  # type: ignore[arg-type]  # it is a size
+        visitor = Visitor(context.new_page(), url)
+        prepare(visitor)
+        visitor.page.screenshot(path=FOLDER / f"{name}-{scheme}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""Add a model, or edit the one that the link names: ``?id=…``."""
+
+from __future__ import annotations
+
+import streamlit as st
+from registry import Registry
+from registry.errors import NotFoundError, RegistryError, StaleVersionError
+from registry.providers import PROVIDERS, Need, Provider, providers_for
+from registry.records import KnowledgeBase, ModelType
+from registry.specs import ConfigField, config_fields
+
+from pages.ui import fields, known
+from pages.ui import form as forms
+from pages.ui.feedback import flash, plain
+from pages.ui.form import Form
+from pages.ui.session import registry
+from pages.ui.words import STATUS_HELP, STATUSES, TYPE_HELP, TYPES, TYPES_IN_TEXT, counted
+
+LIST_PAGE = "models.py"
+SAVED = "form_saved"
+CONTRACT = ("dimensions", "normalize", "distance_metric")
+
+
+def main() -> None:
+    """Draw the page."""
+    reg = registry()
+    if st.session_state.pop(SAVED, False):
+        st.switch_page(LIST_PAGE)
+    form = _form(reg)
+    if form is None:
+        return
+    try:
+        users = reg.knowledge_bases.using(form.model.id) if form.model else []
+    except NotFoundError:
+        forms.discard()
+        _missing()
+        return
+    _, middle, _ = st.columns([1, 6, 1])
+    with middle:
+        _heading(form, users)
+        kind = _type(form)
+        provider = _provider(form, kind)
+        if provider is not None:
+            _sections(form, kind, provider, users)
+
+
+def _form(reg: Registry) -> Form | None:
+    id = st.query_params.get("id")
+    form = forms.current()
+    if form is not None and (form.model.id if form.model else None) == id:
+        return form
+    try:
+        return forms.load(reg.models.get(id) if id else None)
+    except NotFoundError:
+        _missing()
+        return None
+
+
+def _missing() -> None:
+    st.title("No such model", anchor=False)
+    st.error("There is no model with this link. It may have been deleted: the audit log tells.")
+    st.page_link(LIST_PAGE, label="All models", icon=":material/arrow_back:")
+
+
+def _heading(form: Form, users: list[KnowledgeBase]) -> None:
+    st.page_link(LIST_PAGE, label="Models", icon=":material/arrow_back:")
+    st.title(f"Edit {plain(form.model.name)}" if form.model else "Add model", anchor=False)
+    if form.model:
+        st.caption(f"{TYPES[form.model.type]} model · {TYPE_HELP[form.model.type]}")
+    if users:
+        names = ", ".join(plain(base.name) for base in users[:8]) + (", …" if len(users) > 8 else "")
+        st.info(f"Used by {counted(len(users), 'knowledge base')}: {names}.", icon=":material/menu_book:")
+
+
+def _type(form: Form) -> ModelType:
+    if form.model is not None:
+        return form.model.type
+    form.start("type", ModelType.EMBEDDING)
+    kind = st.segmented_control(
+        "Type", list(TYPES), format_func=TYPES.__getitem__, required=True, key=form.key("type"), help="What it is for."
+    )
+    kind = ModelType(kind or ModelType.EMBEDDING)
+    st.caption(TYPE_HELP[kind])
+    return kind
+
+
+def _provider(form: Form, kind: ModelType) -> Provider | None:
+    offered = [provider.id for provider in providers_for(kind)]
+    if form.get("provider") not in offered:
+        st.session_state.pop(form.key("provider"), None)
+    chosen = st.selectbox(
+        "Provider",
+        offered,
+        index=None,
+        format_func=lambda id: PROVIDERS[id].label,
+        placeholder="Choose a provider",
+        key=form.key("provider"),
+        disabled=form.model is not None and form.model.provider not in PROVIDERS,
+    )
+    fields.error_at(form, "provider")
+    return PROVIDERS[chosen] if chosen else None
+
+
+def _sections(form: Form, kind: ModelType, provider: Provider, users: list[KnowledgeBase]) -> None:
+    if form.model is None:
+        forms.start_config(form, kind)
+        for name, field in provider.connection.items():
+            form.start(f"connection.{provider.id}.{name}", field.default or None)
+    with st.container(border=True):
+        st.subheader("Model", anchor=False)
+        known.model_id(form, kind, provider)
+        fields.text(form, "name", "Name", max_chars=None, placeholder="As people will see it in the list")
+    with st.container(border=True):
+        _connection(form, provider)
+    with st.container(border=True):
+        _parameters(form, kind, locked=CONTRACT if users and kind is ModelType.EMBEDDING else ())
+    with st.container(border=True):
+        _status(form, kind)
+    if form.message:
+        st.error(plain(form.message), icon=":material/error:")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if form.is_stale:
+            st.button("Load it again", icon=":material/refresh:", on_click=forms.discard)
+        if st.button("Cancel", key="cancel_form"):
+            st.switch_page(LIST_PAGE)
+        st.button(
+            "Save changes" if form.model else "Add model",
+            type="primary",
+            icon=":material/save:",
+            on_click=_save,
+            args=(form, kind, provider),
+            key="save",
+        )
+
+
+def _connection(form: Form, provider: Provider) -> None:
+    st.subheader("Connection", anchor=False)
+    if provider.endpoint.need is not Need.HIDDEN:
+        fields.connection(form, "api_endpoint", "api_endpoint", provider.endpoint)
+    if provider.api_key.need is not Need.HIDDEN:
+        fields.secret(form, provider.api_key, is_saved=form.model is not None and form.model.has_api_key)
+    if provider.connection:
+        for column, (name, field) in zip(
+            st.columns(len(provider.connection)), provider.connection.items(), strict=True
+        ):
+            with column:
+                fields.connection(form, f"connection.{provider.id}.{name}", f"connection.{name}", field)
+    fields.error_at(form, "connection")
+
+
+def _parameters(form: Form, kind: ModelType, locked: tuple[str, ...]) -> None:
+    st.subheader("Parameters", anchor=False)
+    if locked:
+        st.caption(
+            "Dimensions, normalization and distance metric are fixed: knowledge bases hold vectors made with them."
+        )
+    items = config_fields(kind)
+    _grid(form, kind, [item for item in items if item.kind in ("int", "float", "choice")], locked)
+    _grid(form, kind, [item for item in items if item.kind == "bool"], locked)
+    for item in items:
+        if item.kind == "list":
+            fields.parameter(form, kind, item, locked=False)
+
+
+def _grid(form: Form, kind: ModelType, items: list[ConfigField], locked: tuple[str, ...], width: int = 3) -> None:
+    for start in range(0, len(items), width):
+        for column, item in zip(st.columns(width), items[start : start + width], strict=False):
+            with column:
+                fields.parameter(form, kind, item, locked=item.name in locked)
+
+
+def _status(form: Form, kind: ModelType) -> None:
+    st.subheader("Use", anchor=False)
+    is_default = form.model is not None and form.model.is_default
+    left, right = st.columns(2)
+    with left:
+        status = st.selectbox(
+            "Status", list(STATUSES), format_func=STATUSES.__getitem__, key=form.key("status"), disabled=is_default
+        )
+        st.caption("The default must stay active." if is_default else STATUS_HELP[status])
+        fields.error_at(form, "status")
+    with right:
+        st.toggle(
+            f"Default {TYPES_IN_TEXT[kind]} model",
+            key=form.key("is_default"),
+            on_change="ignore",
+            disabled=is_default,
+            help="Used where nothing else is chosen. The default before it is replaced.",
+        )
+        if is_default:
+            st.caption("To change it, make another model the default.")
+        fields.error_at(form, "is_default")
+
+
+def _save(form: Form, kind: ModelType, provider: Provider) -> None:
+    form.errors, form.message, form.is_stale = {}, "", False
+    sent = forms.values(form, kind, provider)
+    try:
+        if form.model is None:
+            saved = registry().models.create(sent)
+            flash(f"“{saved.name}” was added.")
+        else:
+            saved = registry().models.update(form.model.id, sent, version=form.model.version)
+            flash(f"“{saved.name}” was saved." if saved != form.model else "Nothing was changed.")
+    except RegistryError as error:
+        form.errors, form.is_stale = error.fields, isinstance(error, StaleVersionError)
+        count = counted(len(error.fields), "field")
+        form.message = f"Not saved: {count} to correct above." if error.fields else error.message
+        return
+    forms.discard()
+    st.session_state[SAVED] = True
+
+
+main()

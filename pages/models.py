@@ -1,0 +1,143 @@
+"""The list of models."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import streamlit as st
+from registry import Registry
+from registry.providers import PROVIDERS
+from registry.records import ModelSummary, ModelType, Status
+
+from pages.ui import dialogs
+from pages.ui.actions import offered
+from pages.ui.feedback import plain
+from pages.ui.session import registry
+from pages.ui.table import MENU_KEY, chosen_action, models_table
+from pages.ui.words import STATUSES, TYPES, counted
+
+EDIT_PAGE = "edit.py"
+ALL = "all"
+
+
+def main() -> None:
+    """Draw the page."""
+    reg = registry()
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.title("Models", anchor=False, width="content")
+        if st.button("Add model", type="primary", icon=":material/add:"):
+            st.switch_page(EDIT_PAGE)
+    counts = reg.models.counts()
+    if not counts:
+        _empty()
+        return
+    _cards(reg, counts)
+    rows = reg.models.overview(**_filters(counts))
+    if not rows:
+        st.info("No model matches. Change the filters or the search.", icon=":material/filter_alt_off:")
+        return
+    st.session_state["row_ids"] = [row.id for row in rows]
+    bar = st.container()
+    selected = models_table(rows, on_menu=_remember_choice)
+    with bar:
+        _bar(reg, rows[selected] if selected is not None else None, len(rows), sum(counts.values()))
+    dialogs.show(reg)
+
+
+def _empty() -> None:
+    with st.container(border=True, horizontal_alignment="center"):
+        st.subheader("No models yet", anchor=False, text_alignment="center")
+        st.markdown(
+            "Register the embedding, generation and NER models that your knowledge bases may use. "
+            "Have the provider's key at hand, or the address of your own server.",
+            text_alignment="center",
+        )
+        if st.button("Add the first model", type="primary", icon=":material/add:", key="first"):
+            st.switch_page(EDIT_PAGE)
+
+
+def _cards(reg: Registry, counts: Mapping[tuple[ModelType, Status], int]) -> None:
+    """Per type: how many there are, and which one is the default."""
+    per_type: Counter[ModelType] = Counter()
+    for (kind, _), number in counts.items():
+        per_type[kind] += number
+    defaults = {row.type: row for row in reg.models.defaults()}
+    for column, kind in zip(st.columns(len(TYPES)), TYPES, strict=True):
+        active = counts.get((kind, Status.ACTIVE), 0)
+        with column.container(border=True, height="stretch", gap="xsmall"):
+            st.markdown(f"**{TYPES[kind]}** :gray[· {counted(per_type[kind], 'model')}, {active:,} active]")
+            if kind in defaults:
+                st.markdown(f"★ {plain(defaults[kind].name)}")
+            else:
+                st.markdown(":orange[☆ No default chosen]")
+
+
+def _filters(counts: Mapping[tuple[ModelType, Status], int]) -> dict[str, str | None]:
+    """The filters; they stand in the address, so that a filtered list can be shared."""
+    with st.container(horizontal=True, vertical_alignment="top"):
+        kind = st.segmented_control(
+            "Type",
+            [ALL, *TYPES],
+            format_func=lambda kind: TYPES.get(kind, "All"),
+            default=ALL,
+            required=True,
+            key="type",
+            bind="query-params",
+        )
+        provider = st.selectbox(
+            "Provider",
+            list(PROVIDERS),
+            index=None,
+            format_func=lambda id: PROVIDERS[id].label,
+            placeholder="All providers",
+            key="provider",
+            bind="query-params",
+            width=200,
+        )
+        status = st.selectbox(
+            "Status",
+            list(STATUSES),
+            index=None,
+            format_func=STATUSES.__getitem__,
+            placeholder="Any status",
+            key="status",
+            bind="query-params",
+            width=160,
+        )
+        search = st.text_input(
+            "Search",
+            type="search",
+            placeholder="Name, model ID or provider",
+            icon=":material/search:",
+            key="search",
+            bind="query-params",
+            max_chars=255,
+        )
+    return {"type": None if kind == ALL else kind, "provider": provider, "status": status, "search": search}
+
+
+def _bar(reg: Registry, row: ModelSummary | None, shown: int, total: int) -> None:
+    """The actions of the selected row, for hands that stay on the keyboard."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if row is None:
+            count = counted(total, "model") if shown == total else f"{shown:,} of {counted(total, 'model')}"
+            st.caption(f"{count}. To change one, open its menu :material/more_vert: or select it (Shift + Space).")
+            return
+        st.markdown(f"**{plain(row.name)}**", width="content")
+        for action in offered(Status(row.status), row.is_default):
+            st.button(
+                action.label,
+                icon=f":material/{action.icon}:",
+                key=f"bar_{action.id}",
+                on_click=dialogs.start,
+                args=(action, row.id),
+            )
+
+
+def _remember_choice() -> None:
+    choice = st.session_state[MENU_KEY]
+    dialogs.start(chosen_action(choice.label), st.session_state["row_ids"][choice.row])
+
+
+main()

@@ -1,0 +1,38 @@
+"""What can be done with a model from the list, in the row's menu and in the bar alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from registry.records import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to do with one model. ``status`` is the one that it sets."""
+
+    id: str
+    label: str
+    icon: str
+    status: Status | None = None
+
+    @property
+    def menu_label(self) -> str:
+        return f":material/{self.icon}: {self.label}"
+
+
+EDIT = Action("edit", "Edit", "edit")
+DEFAULT = Action("default", "Set as default", "star")
+ACTIVATE = Action("activate", "Activate", "check_circle", Status.ACTIVE)
+DEACTIVATE = Action("deactivate", "Deactivate", "block", Status.INACTIVE)
+DEPRECATE = Action("deprecate", "Deprecate", "hourglass_bottom", Status.DEPRECATED)
+DELETE = Action("delete", "Delete", "delete")
+
+ACTIONS = (EDIT, DEFAULT, ACTIVATE, DEACTIVATE, DEPRECATE, DELETE)
+
+
+def offered(status: Status, is_default: bool) -> list[Action]:
+    """The actions that make sense for a model in this state. A default has to be replaced before it can be retired."""
+    retiring = [] if is_default else [action for action in (ACTIVATE, DEACTIVATE, DEPRECATE) if action.status != status]
+    promoting = [DEFAULT] if status is Status.ACTIVE and not is_default else []
+    return [EDIT, *promoting, *retiring, DELETE]

@@ -1,0 +1,183 @@
+"""Doing things with a model of the list: at once where it can be undone, after a question where it cannot.
+
+An action is first noted in the session and then carried out by the next run, so that a dialog survives reruns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from registry import Registry
+from registry.errors import NotFoundError
+from registry.records import KnowledgeBase, Model, ModelSummary, Status
+
+from pages.ui import actions
+from pages.ui.actions import Action
+from pages.ui.feedback import flash, plain, told
+from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT, counted
+
+_INTENT = "intent"
+EDIT_PAGE = "edit.py"
+
+
+def start(action: Action, id: str) -> None:
+    """Note what to do with a model; `show` does it."""
+    st.session_state[_INTENT] = (action.id, id)
+
+
+def show(reg: Registry) -> None:
+    """Carry out, or ask about, what was noted."""
+    if _INTENT not in st.session_state:
+        return
+    name, id = st.session_state[_INTENT]
+    action = next(action for action in actions.ACTIONS if action.id == name)
+    try:
+        model = reg.models.get(id)
+    except NotFoundError as error:
+        _end()
+        st.warning(plain(error.message))
+        return
+    if action is actions.EDIT:
+        _end()
+        st.switch_page(EDIT_PAGE, query_params={"id": id})
+    elif action is actions.DEFAULT:
+        _make_default(reg, model)
+    elif action is actions.DELETE:
+        _delete(reg, model)
+    elif action.status is not None:
+        _set_status(reg, model, action.status)
+
+
+def _end() -> None:
+    st.session_state.pop(_INTENT, None)
+
+
+def _done(message: str) -> None:
+    _end()
+    flash(message)
+    st.rerun()
+
+
+def _make_default(reg: Registry, model: Model) -> None:
+    _end()
+    with told():
+        reg.models.set_default(model.id)
+        _done(f"“{model.name}” is now the default {TYPES_IN_TEXT[model.type]} model.")
+
+
+def _set_status(reg: Registry, model: Model, status: Status) -> None:
+    users = reg.knowledge_bases.using(model.id) if status is Status.INACTIVE else []
+    if users:
+        _confirm_deactivation(reg, model, users)
+    else:
+        _end()
+        with told():
+            reg.models.set_status(model.id, status)
+            _done(f"“{model.name}” is now {STATUSES[status].lower()}.")
+
+
+@st.dialog("Deactivate model", icon=":material/block:", on_dismiss=_end)
+def _confirm_deactivation(reg: Registry, model: Model, users: Sequence[KnowledgeBase]) -> None:
+    st.markdown(f"**{plain(model.name)}** is used by {counted(len(users), 'knowledge base')}:")
+    _names(users)
+    st.markdown("They will get an error as soon as they ask for it. To let them go on using it, deprecate it instead.")
+    with _buttons():
+        if st.button("Cancel", key="cancel"):
+            _end()
+            st.rerun()
+        deprecate = st.button("Deprecate", key="deprecate_instead", help=STATUS_HELP[Status.DEPRECATED])
+        if deprecate or st.button("Deactivate", type="primary", key="deactivate_anyway"):
+            with told():
+                status = Status.DEPRECATED if deprecate else Status.INACTIVE
+                reg.models.set_status(model.id, status)
+                _done(f"“{model.name}” is now {STATUSES[status].lower()}.")
+
+
+@st.dialog("Delete model", icon=":material/delete:", on_dismiss=_end)
+def _delete(reg: Registry, model: Model) -> None:
+    with told():
+        _ask_to_delete(reg, model)
+
+
+def _ask_to_delete(reg: Registry, model: Model) -> None:
+    if model.is_default:
+        _replace_default_first(reg, model)
+        return
+    about = reg.models.reassignment(model.id)
+    users = about.knowledge_bases
+    heir: ModelSummary | None = None
+    if users:
+        st.markdown(f"**{plain(model.name)}** is used by {counted(len(users), 'knowledge base')}:")
+        _names(users)
+        heir = _choose(about.candidates, "Move them to", "Active models that fit")
+        if not about.candidates:
+            st.warning(
+                "No other active model fits, so it cannot be deleted now. "
+                + (
+                    "An embedding model is replaced only by one that makes the same vectors: same provider, model ID, "
+                    "dimensions, normalization and distance metric. "
+                    if model.type == "embedding"
+                    else ""
+                )
+                + "Register one, or deprecate this model.",
+                icon=":material/warning:",
+            )
+    else:
+        st.markdown(f"Delete **{plain(model.name)}**? No knowledge base uses it.")
+    st.caption("This cannot be undone. The audit log keeps what it was, but not its API key.")
+    with _buttons():
+        if st.button("Cancel", key="cancel"):
+            _end()
+            st.rerun()
+        label = "Move and delete" if users else "Delete"
+        if st.button(label, type="primary", key="confirm_delete", disabled=bool(users) and heir is None):
+            with told():
+                reg.models.delete(model.id, reassign_to=heir.id if heir else None)
+                moved = f", {counted(len(users), 'knowledge base')} moved to “{heir.name}”" if heir else ""
+                _done(f"“{model.name}” was deleted{moved}.")
+
+
+def _replace_default_first(reg: Registry, model: Model) -> None:
+    others = [row for row in reg.models.overview(type=model.type, status=Status.ACTIVE) if row.id != model.id]
+    st.markdown(
+        f"**{plain(model.name)}** is the default {TYPES_IN_TEXT[model.type]} model. Choose another default first; "
+        "then it can be deleted."
+    )
+    heir = _choose(others, "New default", f"Active {TYPES_IN_TEXT[model.type]} models")
+    if not others:
+        st.warning("There is no other active model of this type.", icon=":material/warning:")
+    with _buttons():
+        if st.button("Cancel", key="cancel"):
+            _end()
+            st.rerun()
+        without = st.button("Leave without default", key="clear_default")
+        if without or st.button("Make it the default", type="primary", key="replace_default", disabled=heir is None):
+            with told():
+                if without or heir is None:
+                    reg.models.clear_default(model.type)
+                else:
+                    reg.models.set_default(heir.id)
+                st.rerun()
+
+
+def _choose(rows: Sequence[ModelSummary], label: str, placeholder: str) -> ModelSummary | None:
+    return st.selectbox(
+        label,
+        rows,
+        index=0 if len(rows) == 1 else None,
+        format_func=lambda row: f"{row.name} ({row.model_id})",
+        placeholder=placeholder,
+        disabled=not rows,
+        key="heir",
+    )
+
+
+def _names(users: Sequence[KnowledgeBase], most: int = 12) -> None:
+    lines = [f"- {plain(base.name)}" for base in users[:most]]
+    rest = len(users) - most
+    st.markdown("\n".join([*lines, f"- … and {rest:,} more"] if rest > 0 else lines))
+
+
+def _buttons() -> st.delta_generator.DeltaGenerator:
+    return st.container(horizontal=True, horizontal_alignment="right")

@@ -1,0 +1,41 @@
+"""Telling people how it went: a note that outlives the rerun, and errors as sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+from registry.errors import RegistryError
+
+_FLASH = "flash"
+_JOINER = "\u2060"  # has no width; addresses are looked for after backslashes are gone, so those do not help
+_LINKED = re.compile(r"https?\\:|www|@", re.IGNORECASE)
+
+
+def flash(message: str, icon: str = ":material/check_circle:") -> None:
+    """Say this on the next run, on whatever page that is."""
+    st.session_state.setdefault(_FLASH, []).append((message, icon))
+
+
+def show_flashes() -> None:
+    """Say what was put off."""
+    for message, icon in st.session_state.pop(_FLASH, []):
+        st.toast(plain(message), icon=icon)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Show a registry's error where it happens, instead of failing the page."""
+    try:
+        yield
+    except RegistryError as error:
+        st.error(plain(error.message), icon=":material/error:")
+
+
+def plain(text: str) -> str:
+    """Text of people and providers, so that none of it works as Markdown, nor as an address that becomes a link."""
+    for char in "\\`*_{}[]<>()#+-.!|~:$":
+        text = text.replace(char, "\\" + char)
+    return _LINKED.sub(lambda found: found[0] + _JOINER, text)

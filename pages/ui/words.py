@@ -1,0 +1,76 @@
+"""The words and colours of the pages, in one place."""
+
+from __future__ import annotations
+
+from registry.records import ModelType, Status
+from registry.specs import CONFIGS
+
+TYPES = {ModelType.EMBEDDING: "Embedding", ModelType.GENERATION: "Generation", ModelType.NER: "NER"}
+STATUSES = {Status.ACTIVE: "Active", Status.INACTIVE: "Inactive", Status.DEPRECATED: "Deprecated"}
+STATUS_COLORS = {Status.ACTIVE: "green", Status.INACTIVE: "gray", Status.DEPRECATED: "orange"}
+
+TYPES_IN_TEXT = {ModelType.EMBEDDING: "embedding", ModelType.GENERATION: "generation", ModelType.NER: "NER"}
+TYPE_HELP = {
+    ModelType.EMBEDDING: "Turns text into vectors, for search.",
+    ModelType.GENERATION: "Writes answers.",
+    ModelType.NER: "Finds names and terms in text.",
+}
+STATUS_HELP = {
+    Status.ACTIVE: "Offered to knowledge bases, and used.",
+    Status.INACTIVE: "Not offered, and refused to those that still ask for it.",
+    Status.DEPRECATED: "Goes on working where it is used, but is not offered any more.",
+}
+
+ACTIONS = {
+    "model:create": "Model registered",
+    "model:update": "Model edited",
+    "model:set_status": "Status changed",
+    "model:set_default": "Default chosen",
+    "model:clear_default": "Default cleared",
+    "model:delete": "Model deleted",
+    "knowledge_base:bind": "Knowledge base bound",
+    "knowledge_base:reassign": "Knowledge base moved",
+    "knowledge_base:remove": "Knowledge base removed",
+}
+
+_FIELDS = {
+    "name": "Name",
+    "type": "Type",
+    "provider": "Provider",
+    "model_id": "Model ID",
+    "api_endpoint": "Endpoint",
+    "api_key": "API key",
+    "status": "Status",
+    "default": "Default",
+    "is_default": "Default",
+    "embedding": "Embedding model",
+    "generation": "Generation model",
+    "ner": "NER model",
+}
+
+
+def field_label(path: str) -> str:
+    """A field of an audit entry or an error, as people call it."""
+    name = path.removeprefix("config.").removeprefix("connection.")
+    for config in CONFIGS.values():
+        if path.startswith("config.") and name in config.model_fields:
+            return config.model_fields[name].title or name
+    return _FIELDS.get(name, name.replace("_", " ").capitalize())
+
+
+def shown(value: object) -> str:
+    """A value of an audit entry as text; white space that would not be seen is written out."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(shown, value)) or "none"
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f"{value:,}"
+    return str(value).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """``1 model``, ``2 models``, ``1,000 models``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,49 @@
+"""The LLM Model Registry: register, choose and use the models of your knowledge bases.
+
+from registry import Registry
+
+reg = Registry.connect()
+model = reg.resolve(kb="kb-42", type="embedding")
+"""
+
+from registry import errors
+from registry.actors import Actor, Role
+from registry.client import Registry, ResolvedModel
+from registry.records import (
+    AuditEntry,
+    AuditPage,
+    Change,
+    KnowledgeBase,
+    Model,
+    ModelSummary,
+    ModelType,
+    Reassignment,
+    Status,
+    VerifyReport,
+)
+from registry.settings import Settings
+from registry.specs import EmbeddingConfig, GenerationConfig, ModelCreate, ModelUpdate, NerConfig
+
+__all__ = [
+    "Actor",
+    "AuditEntry",
+    "AuditPage",
+    "Change",
+    "EmbeddingConfig",
+    "GenerationConfig",
+    "KnowledgeBase",
+    "Model",
+    "ModelCreate",
+    "ModelSummary",
+    "ModelType",
+    "ModelUpdate",
+    "NerConfig",
+    "Reassignment",
+    "Registry",
+    "ResolvedModel",
+    "Role",
+    "Settings",
+    "Status",
+    "VerifyReport",
+    "errors",
+]

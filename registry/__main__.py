@@ -1,0 +1,92 @@
+"""The command line: ``python -m registry …``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from registry import crypto
+from registry.client import Registry
+from registry.errors import RegistryError, SettingsError, StoreError
+from registry.settings import Settings
+from registry.store import Store
+
+DASHBOARD_DATA = Path(".data")
+MOST_MODELS = 100_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. 0: done, 1: it failed and standard error says why, 2: wrong usage."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], None] = options.run
+    try:
+        run(options)
+    except RegistryError as error:
+        print(f"registry: {error.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m registry", description="The LLM Model Registry.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    migrate = commands.add_parser("migrate", help="set up the store's schema, or bring it up to date")
+    migrate.add_argument("--grant", metavar="ROLE", help="PostgreSQL role that the dashboard runs as: gets its rights")
+    migrate.set_defaults(run=_migrate)
+    verify = commands.add_parser("verify", help="check that no entry of the audit log was altered or removed")
+    verify.set_defaults(run=_verify)
+    new_key = commands.add_parser("new-key", help="print a new encryption key for REGISTRY_FERNET_KEYS")
+    new_key.set_defaults(run=lambda options: print(crypto.new_key()))
+    demo = commands.add_parser("demo", help="fill an empty SQLite store with made-up models and a year of changes")
+    demo.add_argument("--models", metavar="N", type=_number, default=0, help="register N more, to try long lists")
+    demo.add_argument("--url", help="the store to fill, sqlite:///path; by default the dashboard's own")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    settings = Settings.from_env()
+    if not settings.database_url:
+        raise SettingsError("No store is named. Set REGISTRY_DATABASE_URL.")
+    with closing(Store(settings.database_url)) as store:
+        store.setup()
+        if settings.fernet_keys:
+            store.adopt(crypto.Keyring([key.get_secret_value() for key in settings.fernet_keys]))
+        if options.grant:
+            store.grant(options.grant)
+    print("The store is up to date.")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    with Registry.connect(Settings.for_dashboard(DASHBOARD_DATA)) as registry:
+        report = registry.audit.verify()
+    if not report.ok:
+        raise StoreError(f"The audit log is intact up to entry {report.checked:,}. {report.reason}")
+    print(f"The audit log is intact: {report.checked:,} entries.")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    # imported here: the other commands must not pay for it
+    from registry import demo
+
+    settings = Settings.from_env() if options.url else Settings.for_dashboard(DASHBOARD_DATA)
+    filled = demo.fill(replace(settings, database_url=options.url or settings.database_url), generated=options.models)
+    print(
+        f"The store holds {filled.models} models, {filled.knowledge_bases} knowledge bases "
+        f"and {filled.audit_entries} audit entries, all made up."
+    )
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= MOST_MODELS:
+        raise argparse.ArgumentTypeError(f"must be between 0 and {MOST_MODELS:,}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Who acts, and what each role may do: the rule stands at the method that it guards."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
+
+from registry.errors import ForbiddenError
+
+
+class Role(StrEnum):
+    """``viewer`` sees active models, ``auditor`` everything, ``admin`` changes it; ``service`` is KB code."""
+
+    VIEWER = "viewer"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: ``name`` as the sign-in gave it, ``via`` how it was established (``local``, ``oidc``, ``library``…).
+
+    Raises:
+        ForbiddenError: the name is empty or longer than 255 characters, or the role does not exist.
+    """
+
+    name: str
+    role: Role
+    via: str = "library"
+
+    def __init__(self, name: str, role: Role | str, via: str = "library") -> None:
+        if not name.strip() or len(name) > 255 or not name.isprintable():
+            raise ForbiddenError("An actor needs a printable name of at most 255 characters.")
+        if role not in list(Role):
+            raise ForbiddenError(f"There is no such role. Roles are {', '.join(Role)}.")
+        object.__setattr__(self, "name", name.strip())
+        object.__setattr__(self, "role", Role(role))
+        object.__setattr__(self, "via", via)
+
+
+class Acting(Protocol):
+    """A part of the registry, bound to one actor or, for trusted code, to none."""
+
+    @property
+    def actor(self) -> Actor | None: ...
+
+
+BOUND: Final[Any] = None
+"""Default of ``actor`` on changing methods: the actor that the handle is bound to."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound=Acting)
+Method = Callable[Concatenate[A, P], R]
+
+EVERYONE = (Role.VIEWER, Role.AUDITOR, Role.ADMIN, Role.SERVICE)
+READERS = (Role.AUDITOR, Role.ADMIN)
+
+
+def reads(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
+    """Let only these roles call a reading method of a bound handle. A bare `Registry` is trusted code and reads all."""
+
+    def decorate(method: Method[A, P, R]) -> Method[A, P, R]:
+        @functools.wraps(method)
+        def checked(self: A, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            if self.actor is not None:
+                _demand(self.actor, roles, method.__name__)
+            return method(self, *args, **kwargs)
+
+        checked.__roles__ = frozenset(roles)  # type: ignore[attr-defined]  # read by the test of all rules
+        return checked
+
+    return decorate
+
+
+def changes(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
+    """Let only these roles call a changing method, which gets the actor as ``actor``: the bound one, or the one named.
+
+    Trusted code names its actor on every change; a bound handle accepts no other name than its own.
+    """
+
+    def decorate(method: Method[A, P, R]) -> Method[A, P, R]:
+        @functools.wraps(method)
+        def checked(self: A, /, *args: Any, **kwargs: Any) -> R:
+            named = kwargs.pop("actor", None)
+            if self.actor is not None and named not in (None, self.actor):
+                raise ForbiddenError("This handle acts for somebody else: leave out actor.")
+            actor = self.actor or named
+            if not isinstance(actor, Actor):
+                raise ForbiddenError("Say who acts: pass actor=Actor(name, role).")
+            _demand(actor, roles, method.__name__)
+            return cast(Any, method)(self, *args, actor=actor, **kwargs)  # type: ignore[no-any-return]
+
+        checked.__roles__ = frozenset(roles)  # type: ignore[attr-defined]  # read by the test of all rules
+        return checked
+
+    return decorate
+
+
+def _demand(actor: Actor, roles: tuple[Role, ...], what: str) -> None:
+    if actor.role not in roles:
+        allowed = " or ".join(roles)
+        raise ForbiddenError(f"{actor.name} is signed in as {actor.role}; “{what}” needs the role {allowed}.")

@@ -1,0 +1,204 @@
+"""Registry: connects the parts, and resolves the model to use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import SecretStr
+from sqlalchemy.orm import Session
+
+from registry import queries
+from registry.actors import READERS, Actor, Role, reads
+from registry.audit import Audit
+from registry.crypto import Keyring
+from registry.errors import (
+    DecryptionError,
+    ForbiddenError,
+    InactiveModelError,
+    InvalidModelError,
+    NotFoundError,
+    SettingsError,
+)
+from registry.knowledge_bases import KnowledgeBases
+from registry.models import Models
+from registry.providers import PROVIDERS
+from registry.records import KeyStatus, Model, ModelType, Status
+from registry.settings import Settings
+from registry.store import Clock, Store, utcnow
+from registry.tables import DefaultRow, KnowledgeBaseRow, ModelRow
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """The model to use, with what it takes to call it. The key is shown by nothing but its ``get_secret_value()``."""
+
+    model: Model
+    api_key: SecretStr | None
+    proxy_url: str | None = None
+    proxy_key: SecretStr | None = None
+
+    def litellm_params(self) -> dict[str, Any]:
+        """Arguments for ``litellm.completion`` or ``litellm.embedding``: ``model``, ``api_base``, ``api_key`` and what
+        else the provider needs. Through the LiteLLM proxy where one is configured, else to the provider.
+
+        The mapping holds the key in clear: pass it on, do not log it.
+        """
+        if self.proxy_url:
+            key = self.proxy_key.get_secret_value() if self.proxy_key else "none"
+            return {"model": f"openai/db-{self.model.id}", "api_base": self.proxy_url, "api_key": key}
+        model = self.model
+        return PROVIDERS[model.provider].litellm_params(
+            model.type, model.model_id, model.api_endpoint, model.connection, self.api_key
+        )
+
+
+class Registry:
+    """The registry of models.
+
+    A bare ``Registry`` is for trusted code in its own process, which names its actor on every change. Pages and routes
+    hold only what `acting_as` gives: every call on it, reads included, is checked and filtered by the actor's role.
+    """
+
+    def __init__(self, settings: Settings, store: Store, keyring: Keyring | None, actor: Actor | None = None) -> None:
+        self._settings = settings
+        self._store = store
+        self._keyring = keyring
+        self.actor = actor
+        self.models = Models(store, keyring, actor)
+        self.knowledge_bases = KnowledgeBases(store, actor)
+        self.audit = Audit(store, actor)
+
+    @classmethod
+    def connect(cls, settings: Settings | None = None, *, clock: Clock = utcnow) -> Registry:
+        """Connect to the store that the settings name, by default those of the environment.
+
+        An SQLite store that is not there yet is set up, and the dashboard's embedded one brought up to date. All others
+        are set up and migrated by ``python -m registry migrate``.
+
+        Raises:
+            SettingsError: no store is named, or a setting is unusable.
+            SchemaError: the store is not up to date; the message names the command that mends it.
+            StoreError: the store cannot be reached.
+        """
+        settings = settings or Settings.from_env()
+        if not settings.database_url:
+            raise SettingsError("No store is named. Set REGISTRY_DATABASE_URL, or pass Settings(database_url=…).")
+        keys = [key.get_secret_value() for key in settings.fernet_keys]
+        keyring = Keyring(keys) if keys else None
+        store = Store(settings.database_url, clock=clock)
+        try:
+            if store.is_empty_file() or settings.embedded:
+                store.setup()
+            store.check()
+            if keyring is not None and store.is_sqlite:
+                store.adopt(keyring)
+        except BaseException:
+            store.close()  # nobody gets the registry that would close it
+            raise
+        return cls(settings, store, keyring)
+
+    def acting_as(self, actor: Actor) -> Registry:
+        """A handle on which everything is done by, checked for and filtered for this actor.
+
+        Raises:
+            ForbiddenError: this handle acts for another actor.
+        """
+        if self.actor not in (None, actor):
+            raise ForbiddenError("This handle acts for somebody else.")
+        return Registry(self._settings, self._store, self._keyring, actor)
+
+    @reads(*READERS)
+    def key_status(self) -> KeyStatus:
+        """Whether the configured encryption keys are those of this store, and what to do if not."""
+        if self._keyring is None:
+            return KeyStatus(
+                False,
+                "No encryption key is configured: saved API keys cannot be used, nor new ones saved. "
+                "Restore the key file, or set REGISTRY_FERNET_KEYS to the keys that this store was made with.",
+            )
+        try:
+            with self._store.read() as session:
+                self._store.open_secret(session, self._keyring)
+        except DecryptionError as error:
+            return KeyStatus(False, error.message)
+        return KeyStatus(True)
+
+    @reads(Role.ADMIN, Role.SERVICE)
+    def resolve(
+        self, id_or_name: str | None = None, *, kb: str | None = None, type: ModelType | str | None = None
+    ) -> ResolvedModel:
+        """The model to use, with its key: a given one, the one that a knowledge base uses, or the default of a type.
+
+        A knowledge base without a model of its own for generation or NER gets the default of that type. For embedding
+        it must be bound, since the default may make other vectors than those it holds.
+
+        Args:
+            id_or_name: of a model.
+            kb: id of a knowledge base; needs ``type``.
+            type: of the model; alone, it asks for the default.
+
+        Raises:
+            InvalidModelError: the combination of arguments asks for nothing, or there is no such type.
+            NotFoundError: there is no such model, knowledge base, binding or default.
+            InactiveModelError: the model is inactive.
+            DecryptionError: its key cannot be read, or was entered for another endpoint.
+        """
+        with self._store.read() as session:
+            row, is_default = self._find(session, id_or_name, kb, type)
+            if row.status == Status.INACTIVE:
+                raise InactiveModelError(f"“{row.name}” is inactive. Activate it, or bind another model.")
+            key = self._key_of(row)
+            model = queries.to_record(row, is_default=is_default)
+        settings = self._settings
+        return ResolvedModel(model, key, settings.litellm_proxy_url, settings.litellm_api_key)
+
+    def _find(
+        self, session: Session, id_or_name: str | None, kb: str | None, type: ModelType | str | None
+    ) -> tuple[ModelRow, bool]:
+        if id_or_name is not None and kb is None and type is None:
+            row = queries.fetch(session, id_or_name)
+            return row, row.id in queries.default_ids(session)
+        if id_or_name is not None or type is None:
+            raise InvalidModelError({}, "Ask for a model, for a type, or for a type of a knowledge base (kb=, type=).")
+        kind = queries.member(ModelType, "type", type)
+        pointer = session.get(DefaultRow, kind.value)
+        default = pointer.model_id if pointer else None
+        chosen = default if kb is None else _bound(session, kb, kind, default)
+        if chosen is None:
+            raise NotFoundError(f"There is no default {kind} model. Choose one on the dashboard's page Models.")
+        return queries.fetch(session, chosen), chosen == default
+
+    def _key_of(self, row: ModelRow) -> SecretStr | None:
+        if row.api_key is None or self._settings.litellm_proxy_url:
+            return None  # the proxy holds the key: nothing is decrypted that is not needed
+        if self._keyring is None:
+            raise SettingsError("REGISTRY_FERNET_KEYS is not set, and this model has a saved API key.")
+        return self._keyring.open(row.api_key, queries.binding_of(row))
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        acting = f" acting as {self.actor.name} ({self.actor.role})" if self.actor else ""
+        return f"<Registry on {self._store!r}{acting}>"
+
+
+def _bound(session: Session, kb: str, kind: ModelType, default: str | None) -> str | None:
+    base = queries.bases(session, (KnowledgeBaseRow.id == queries.storable(kb),))
+    if not base:
+        raise NotFoundError("There is no such knowledge base. Bind it to its models first.")
+    bound = base[0].model(kind)
+    if bound is None and kind is ModelType.EMBEDDING:
+        raise NotFoundError(f"“{base[0].name}” has no embedding model. Bind it to the one that made its vectors.")
+    return bound or default

@@ -1,0 +1,57 @@
+"""Addresses that models are called at: what is a usable one, and its origin."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+MAX_LENGTH = 500
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]")
+
+
+def parse_endpoint(url: str) -> str:
+    """The endpoint as it is stored: trimmed, scheme and host in lower case, without a slash at its end.
+
+    Raises:
+        ValueError: with a message for the administrator, which never repeats the input.
+    """
+    url = url.strip()
+    if len(url) > MAX_LENGTH:
+        raise ValueError(f"At most {MAX_LENGTH} characters.")
+    if not url.isascii() or not url.isprintable() or re.search(r"[\s\\<>\"'`{}|^]", url):
+        raise ValueError("Only plain ASCII characters, without spaces, quotes or backslashes.")
+    scheme, host, port, path = _split(url)
+    return f"{scheme}://{host}{'' if port == _DEFAULT_PORTS[scheme] else f':{port}'}{path.rstrip('/')}"
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of an endpoint, in one spelling: ``https://api.openai.com:443``.
+
+    Raises:
+        ValueError: it is not a usable endpoint.
+    """
+    scheme, host, port, _ = _split(url)
+    return f"{scheme}://{host}:{port}"
+
+
+def _split(url: str) -> tuple[str, str, int, str]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("Not a valid URL: check the host and the port.") from None
+    scheme = parts.scheme.lower()
+    if scheme not in _DEFAULT_PORTS:
+        raise ValueError("Must start with https:// or http://.")
+    if "@" in parts.netloc:
+        raise ValueError("Must not hold a user name or password: enter the key in its own field.")
+    if parts.query or parts.fragment or url.endswith(("?", "#")):
+        raise ValueError("Must not hold a query (?…) or a fragment (#…).")
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    if not _HOST.fullmatch(host) or ".." in host:
+        raise ValueError("Must name a host, such as https://models.example.com.")
+    if port == 0:
+        raise ValueError("Port 0 cannot be called.")
+    return scheme, host, port or _DEFAULT_PORTS[scheme], parts.path

@@ -1,0 +1,235 @@
+"""Knowledge bases: which models they are bound to, and what that forbids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry import audit, queries, validation
+from registry.actors import BOUND, Actor, Role, changes, reads
+from registry.errors import ContractError, InactiveModelError, InvalidModelError, NotFoundError
+from registry.queries import bases, contract, fetch
+from registry.records import KnowledgeBase, ModelType, Status
+from registry.store import Clock, Store
+from registry.tables import BindingRow, KnowledgeBaseRow, ModelRow
+
+
+class _Unset(Enum):
+    KEEP = "keep"
+
+    def __repr__(self) -> str:
+        return "KEEP"
+
+
+KEEP: Final = _Unset.KEEP
+Choice = str | None | _Unset
+
+
+class KnowledgeBases:
+    """The knowledge bases and their bindings, as ``registry.knowledge_bases``."""
+
+    def __init__(self, store: Store, actor: Actor | None = None) -> None:
+        self._store = store
+        self.actor = actor
+
+    def __repr__(self) -> str:
+        return f"<KnowledgeBases of {self._store!r}>"
+
+    @reads(Role.AUDITOR, Role.ADMIN, Role.SERVICE)
+    def get(self, id: str) -> KnowledgeBase:
+        """One knowledge base.
+
+        Raises:
+            NotFoundError: no knowledge base with this id was ever bound.
+        """
+        with self._store.read() as session:
+            return _one(session, id)
+
+    @reads(Role.AUDITOR, Role.ADMIN, Role.SERVICE)
+    def find(self, *, search: str | None = None) -> list[KnowledgeBase]:
+        """All knowledge bases, or those whose id or name contains ``search``, by name."""
+        needle = queries.storable(search or "").strip()
+        columns = (KnowledgeBaseRow.name, KnowledgeBaseRow.id)
+        match = columns[0].icontains(needle, autoescape=True) | columns[1].icontains(needle, autoescape=True)
+        with self._store.read() as session:
+            return bases(session, (match,) if needle else ())
+
+    @reads(Role.AUDITOR, Role.ADMIN, Role.SERVICE)
+    def using(self, model: str) -> list[KnowledgeBase]:
+        """The knowledge bases that use a model, given by id or name.
+
+        Raises:
+            NotFoundError: there is no such model.
+        """
+        with self._store.read() as session:
+            return queries.bases_using(session, fetch(session, model).id)
+
+    @changes(Role.ADMIN, Role.SERVICE)
+    def bind(
+        self,
+        id: str,
+        *,
+        name: str | None = None,
+        embedding: Choice = KEEP,
+        generation: Choice = KEEP,
+        ner: Choice = KEEP,
+        reindexed: bool = False,
+        actor: Actor = BOUND,
+    ) -> KnowledgeBase:
+        """Bind a knowledge base to models, given by id or name; None unbinds a type, what is left out stays as it is.
+
+        Args:
+            id: the KB code's own id, at most 255 characters.
+            name: needed the first time.
+            reindexed: all vectors of the KB were made anew (or there are none): only then may its embedding contract
+                change.
+
+        Raises:
+            InvalidModelError: id or name are unusable, or a model has another type.
+            NotFoundError: there is no such model.
+            InactiveModelError: a model that is not bound yet is not active.
+            ContractError: vectors of two contracts would mix.
+        """
+        key = validation.check_text("id", id)
+        wishes = {ModelType.EMBEDDING: embedding, ModelType.GENERATION: generation, ModelType.NER: ner}
+        with self._store.write() as session:
+            row = session.get(KnowledgeBaseRow, key)
+            is_new = row is None
+            if row is None:
+                row = KnowledgeBaseRow(id=key, name="", contract=None)
+                session.add(row)
+            before = {} if is_new else _described(session, row)
+            if name is not None or is_new:
+                row.name = validation.check_text("name", name or "")
+            row.updated_at = self._store.clock() if is_new else row.updated_at
+            session.flush()
+            for kind, wish in wishes.items():
+                if not isinstance(wish, _Unset):
+                    _bind(session, row, kind, wish, reindexed=reindexed)
+            delta = audit.diff(before, _described(session, row))
+            if delta:
+                row.updated_at = self._store.clock()
+                session.flush()
+                context = {"reindexed": True} if reindexed else {}
+                target = ("knowledge_base", row.id, row.name)
+                audit.append(session, self._store.clock, actor, "knowledge_base:bind", target, delta, context)
+            return _one(session, key)
+
+    @changes(Role.ADMIN, Role.SERVICE)
+    def remove(self, id: str, *, actor: Actor = BOUND) -> None:
+        """Forget a knowledge base and its bindings. Its models stay.
+
+        Raises:
+            NotFoundError: there is no such knowledge base.
+        """
+        with self._store.write() as session:
+            row = session.get(KnowledgeBaseRow, queries.storable(id))
+            if row is None:
+                raise _unknown()
+            delta = audit.diff(_described(session, row), {})
+            target = ("knowledge_base", row.id, row.name)
+            for binding in _bindings(session, id).values():
+                session.delete(binding)
+            session.flush()
+            session.delete(row)
+            session.flush()
+            audit.append(session, self._store.clock, actor, "knowledge_base:remove", target, delta)
+
+
+def move_bindings(
+    session: Session, clock: Clock, actor: Actor, old: ModelRow, heir: ModelRow, users: Sequence[KnowledgeBase]
+) -> None:
+    """Move all KBs from one model to another, inside the caller's transaction.
+
+    Raises:
+        InvalidModelError: both are the same model.
+        InactiveModelError: the heir is not active.
+        ContractError: it has another type, or another embedding contract.
+    """
+    if heir.id == old.id:
+        raise InvalidModelError({"reassign_to": "Choose another model than the one to delete."})
+    if heir.status != Status.ACTIVE:
+        raise InactiveModelError(f"“{heir.name}” is {heir.status}: only an active model can take over.")
+    if heir.type != old.type:
+        raise ContractError(f"“{heir.name}” is a model for {heir.type}, not for {old.type}.", users)
+    if contract(heir) != contract(old):
+        raise ContractError(
+            f"“{heir.name}” makes other vectors than “{old.name}”. An embedding model is replaced only by one of the "
+            "same provider, model id, dimensions, normalization and distance metric.",
+            users,
+        )
+    for binding in session.scalars(select(BindingRow).where(BindingRow.model_id == old.id)).all():
+        binding.model_id = heir.id
+    for base in session.scalars(select(KnowledgeBaseRow).where(KnowledgeBaseRow.id.in_([u.id for u in users]))).all():
+        base.updated_at = clock()
+        session.flush()
+        target = ("knowledge_base", base.id, base.name)
+        audit.append(session, clock, actor, "knowledge_base:reassign", target, {old.type: (old.name, heir.name)})
+
+
+def _bind(session: Session, base: KnowledgeBaseRow, kind: ModelType, wish: str | None, *, reindexed: bool) -> None:
+    binding = _bindings(session, base.id).get(kind.value)
+    model = fetch(session, wish) if wish is not None else None
+    if model is None and binding is None:
+        return
+    if model is not None:
+        _check_bindable(model, kind, is_bound=binding is not None and binding.model_id == model.id)
+    if kind is ModelType.EMBEDDING:
+        _check_contract(session, base, contract(model) if model else None, reindexed=reindexed)
+    if model is None:
+        session.delete(binding)
+    elif binding is None:
+        session.add(BindingRow(knowledge_base_id=base.id, type=kind.value, model_id=model.id))
+    else:
+        binding.model_id = model.id
+    session.flush()
+
+
+def _check_bindable(model: ModelRow, kind: ModelType, *, is_bound: bool) -> None:
+    if model.type != kind:
+        raise InvalidModelError({kind.value: f"“{model.name}” is a model for {model.type}, not for {kind}."})
+    if model.status != Status.ACTIVE and not is_bound:
+        raise InactiveModelError(f"“{model.name}” is {model.status}: bind an active model.")
+
+
+def _check_contract(
+    session: Session, base: KnowledgeBaseRow, new: Mapping[str, Any] | None, *, reindexed: bool
+) -> None:
+    if base.contract is not None and new != base.contract and not reindexed:
+        users = [_one(session, base.id)]
+        raise ContractError(
+            f"“{base.name}” holds vectors made by {base.contract['model_id']} of {base.contract['provider']}. "
+            "Index it anew with the other model, then bind it with reindexed=True.",
+            users,
+        )
+    base.contract = dict(new) if new is not None else None
+
+
+def _bindings(session: Session, id: str) -> dict[str, BindingRow]:
+    rows = session.scalars(select(BindingRow).where(BindingRow.knowledge_base_id == id))
+    return {row.type: row for row in rows}
+
+
+def _described(session: Session, row: KnowledgeBaseRow) -> dict[str, Any]:
+    statement = (
+        select(BindingRow.type, ModelRow.name)
+        .join(ModelRow, ModelRow.id == BindingRow.model_id)
+        .where(BindingRow.knowledge_base_id == row.id)
+        .order_by(BindingRow.type)
+    )
+    return {"name": row.name, **{binding.type: binding.name for binding in session.execute(statement)}}
+
+
+def _one(session: Session, id: str) -> KnowledgeBase:
+    found = bases(session, (KnowledgeBaseRow.id == queries.storable(id),))
+    if not found:
+        raise _unknown()
+    return found[0]
+
+
+def _unknown() -> NotFoundError:
+    return NotFoundError("There is no such knowledge base. It is known here once it has been bound to a model.")

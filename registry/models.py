@@ -1,0 +1,379 @@
+"""Models: each public method is one use case and one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from pydantic import SecretStr
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from registry import audit, editing, queries, validation
+from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
+from registry.crypto import Keyring
+from registry.errors import (
+    ContractError,
+    DecryptionError,
+    DefaultModelError,
+    InactiveModelError,
+    InUseError,
+    SettingsError,
+    StaleVersionError,
+)
+from registry.knowledge_bases import move_bindings
+from registry.queries import Contract, bases_using, contract, default_ids, fetch
+from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Reassignment, Status
+from registry.specs import ModelCreate, ModelUpdate
+from registry.store import Store
+from registry.tables import DefaultRow, ModelRow
+
+
+class Models:
+    """The registered models, as ``registry.models``."""
+
+    def __init__(self, store: Store, keyring: Keyring | None, actor: Actor | None = None) -> None:
+        self._store = store
+        self._keyring = keyring
+        self.actor = actor
+
+    def __repr__(self) -> str:
+        return f"<Models of {self._store!r}>"
+
+    @reads(*EVERYONE)
+    def get(self, id_or_name: str) -> Model:
+        """One model, by its id or its name.
+
+        Raises:
+            NotFoundError: there is none, or the actor may not see it.
+        """
+        with self._store.read() as session:
+            return self._record(fetch(session, id_or_name, self._visible()), default_ids(session))
+
+    @reads(*EVERYONE)
+    def find(
+        self,
+        *,
+        type: ModelType | str | None = None,
+        provider: str | None = None,
+        status: Status | str | None = None,
+        search: str | None = None,
+    ) -> list[Model]:
+        """The models that match, by name. ``search`` looks in names, model ids and providers, in any case.
+
+        Raises:
+            InvalidModelError: there is no such type or status.
+        """
+        conditions = (*queries.matching(type, provider, status, search), *self._visible())
+        with self._store.read() as session:
+            defaults = default_ids(session)
+            rows = session.scalars(select(ModelRow).where(*conditions).order_by(ModelRow.name_key))
+            return [self._record(row, defaults) for row in rows]
+
+    @reads(*EVERYONE)
+    def overview(
+        self,
+        *,
+        type: ModelType | str | None = None,
+        provider: str | None = None,
+        status: Status | str | None = None,
+        search: str | None = None,
+    ) -> list[ModelSummary]:
+        """As `find`, but light rows with the number of KBs that use each model, in one statement.
+
+        Raises:
+            InvalidModelError: there is no such type or status.
+        """
+        conditions = (*queries.matching(type, provider, status, search), *self._visible())
+        with self._store.read() as session:
+            return queries.summaries(session, conditions)
+
+    @reads(*EVERYONE)
+    def counts(self) -> dict[tuple[ModelType, Status], int]:
+        """How many models there are of each type and status."""
+        columns = (ModelRow.type, ModelRow.status)
+        statement = select(*columns, func.count()).where(*self._visible()).group_by(*columns)
+        with self._store.read() as session:
+            return {(ModelType(kind), Status(status)): number for kind, status, number in session.execute(statement)}
+
+    @reads(*EVERYONE)
+    def default(self, type: ModelType | str) -> Model | None:
+        """The default model of a type, or None.
+
+        Raises:
+            InvalidModelError: there is no such type.
+        """
+        kind = queries.member(ModelType, "type", type)
+        pointer = select(DefaultRow.model_id).where(DefaultRow.type == kind.value).scalar_subquery()
+        with self._store.read() as session:
+            row = session.scalars(select(ModelRow).where(ModelRow.id == pointer)).one_or_none()
+            return self._record(row, {row.id}) if row else None
+
+    @reads(*EVERYONE)
+    def defaults(self) -> list[ModelSummary]:
+        """The default of each type that has one."""
+        with self._store.read() as session:
+            return queries.summaries(session, (DefaultRow.model_id.is_not(None),))
+
+    @reads(*READERS)
+    def reassignment(self, id_or_name: str) -> Reassignment:
+        """The KBs that use a model, and the active models that could take them over.
+
+        Raises:
+            NotFoundError: there is no such model.
+        """
+        with self._store.read() as session:
+            row = fetch(session, id_or_name)
+            users = bases_using(session, row.id)
+            others = (ModelRow.type == row.type, ModelRow.status == Status.ACTIVE.value, ModelRow.id != row.id)
+            rows = session.scalars(select(ModelRow).where(*others)) if users else ()
+            fitting = [other.id for other in rows if contract(other) == contract(row)]
+            candidates = queries.summaries(session, (ModelRow.id.in_(fitting),)) if fitting else []
+            return Reassignment(tuple(users), tuple(candidates))
+
+    @changes(Role.ADMIN)
+    def create(self, spec: ModelCreate | Mapping[str, Any], *, actor: Actor = BOUND) -> Model:
+        """Register a model; with ``is_default`` it becomes the default of its type.
+
+        Raises:
+            InvalidModelError: ``fields`` says what is wrong where.
+            AlreadyExistsError: another model has this name.
+            SettingsError: it has a key and no encryption key is configured.
+        """
+        whole = validation.parse_create(spec)
+        now = self._store.clock()
+        with self._store.write() as session:
+            self._ensure_key_fits(session, whole.api_key)
+            row = ModelRow(id=str(uuid4()), type=whole.type.value, version=1, created_at=now, updated_at=now)
+            editing.fill(row, whole)
+            row.api_key, row.api_key_id = self._sealed(row, whole.api_key)
+            editing.refuse_taken_name(session, row)
+            session.add(row)
+            session.flush()
+            self._log(session, actor, "model:create", row, editing.delta({}, queries.described(row)))
+            if whole.is_default:
+                self._make_default(session, actor, row)
+            return self._record(row, default_ids(session))
+
+    @changes(Role.ADMIN)
+    def update(
+        self, id_or_name: str, edit: ModelUpdate | Mapping[str, Any], *, version: int, actor: Actor = BOUND
+    ) -> Model:
+        """Change what is given only: ``config`` and ``connection`` are merged, None clears a key or endpoint.
+
+        Saving without a change changes nothing, not even the version.
+
+        Args:
+            version: of the model as the caller read it.
+
+        Raises:
+            NotFoundError: there is no such model.
+            StaleVersionError: somebody else changed it since.
+            InvalidModelError: ``fields`` says what is wrong where.
+            EndpointChangedError: the stored key was entered for another origin or provider: give a key.
+            AlreadyExistsError: another model has this name.
+            ContractError: KBs hold vectors that were made under the present contract.
+            DefaultModelError: it is the default, and could no longer be.
+        """
+        given = validation.parse_update(edit)
+        with self._store.write() as session:
+            row = fetch(session, id_or_name)
+            if row.version != version:
+                raise StaleVersionError(
+                    f"“{row.name}” was changed by somebody else in the meantime. Load it again and repeat your edit."
+                )
+            whole = editing.merged(row, given)
+            before, old_contract = queries.described(row), contract(row)
+            editing.fill(row, whole)
+            if "api_key" in given:
+                self._ensure_key_fits(session, whole.api_key)
+                row.api_key, row.api_key_id = self._sealed(row, whole.api_key)
+            editing.refuse_taken_name(session, row)
+            self._save(session, actor, "model:update", row, before, old_contract)
+            self._wish_default(session, actor, row, given.get("is_default"))
+            return self._record(row, default_ids(session))
+
+    @changes(Role.ADMIN)
+    def set_status(self, id_or_name: str, status: Status | str, *, actor: Actor = BOUND) -> Model:
+        """Make a model active, inactive or deprecated. KBs that use it stay bound to it.
+
+        Raises:
+            InvalidModelError: there is no such status.
+            NotFoundError: there is no such model.
+            DefaultModelError: it is the default of its type, which must be active.
+        """
+        wanted = queries.member(Status, "status", status)
+        with self._store.write() as session:
+            row = fetch(session, id_or_name)
+            before = queries.described(row)
+            row.status = wanted.value
+            self._save(session, actor, "model:set_status", row, before, contract(row))
+            return self._record(row, default_ids(session))
+
+    @changes(Role.ADMIN)
+    def set_default(self, id_or_name: str, *, actor: Actor = BOUND) -> Model:
+        """Make a model the default of its type, in place of the one before.
+
+        Raises:
+            NotFoundError: there is no such model.
+            InactiveModelError: it is not active.
+        """
+        with self._store.write() as session:
+            row = fetch(session, id_or_name)
+            self._make_default(session, actor, row)
+            return self._record(row, {row.id})
+
+    @changes(Role.ADMIN)
+    def clear_default(self, type: ModelType | str, *, actor: Actor = BOUND) -> None:
+        """Leave a type without a default, on purpose. Nothing happens where there is none.
+
+        Raises:
+            InvalidModelError: there is no such type.
+        """
+        kind = queries.member(ModelType, "type", type)
+        with self._store.write() as session:
+            pointer = session.get(DefaultRow, kind.value)
+            if pointer is not None:
+                row = fetch(session, pointer.model_id)
+                session.delete(pointer)
+                session.flush()
+                self._log(session, actor, "model:clear_default", row, {"is_default": (True, False)})
+
+    @changes(Role.ADMIN)
+    def delete(self, id_or_name: str, *, reassign_to: str | None = None, actor: Actor = BOUND) -> None:
+        """Delete a model. With ``reassign_to``, all KBs that use it move to that model in the same transaction.
+
+        Raises:
+            NotFoundError: there is no such model.
+            DefaultModelError: it is the default of its type.
+            InUseError: KBs use it and ``reassign_to`` is not given; ``knowledge_bases`` names them.
+            InactiveModelError: the model to move to is not active.
+            ContractError: the model to move to has another type or another embedding contract.
+        """
+        with self._store.write() as session:
+            row = fetch(session, id_or_name)
+            if row.id in default_ids(session):
+                raise DefaultModelError(
+                    f"“{row.name}” is the default {row.type} model. Make another model the default first."
+                )
+            users = bases_using(session, row.id)
+            context = queries.impact(users)
+            if users:
+                if reassign_to is None:
+                    raise _in_use(row, users)
+                heir = fetch(session, reassign_to)
+                move_bindings(session, self._store.clock, actor, row, heir, users)
+                context["reassigned_to"] = heir.name
+            session.delete(row)
+            session.flush()
+            self._log(session, actor, "model:delete", row, editing.delta(queries.described(row), {}), context)
+
+    def _save(
+        self,
+        session: Session,
+        actor: Actor,
+        action: str,
+        row: ModelRow,
+        before: Mapping[str, Any],
+        old_contract: Contract | None,
+    ) -> None:
+        """Finish an edit: nothing at all where nothing changed."""
+        delta = editing.delta(before, queries.described(row))
+        if not delta:
+            return
+        users = bases_using(session, row.id)
+        if users and contract(row) != old_contract:
+            raise ContractError(
+                f"The vectors that “{row.name}” made for {_count(users)} would no longer fit: its provider, model id, "
+                "dimensions, normalization and distance metric stay as they are. Register another model instead.",
+                users,
+            )
+        if row.status != Status.ACTIVE and row.id in default_ids(session):
+            raise DefaultModelError(
+                f"“{row.name}” is the default {row.type} model and must stay active. "
+                "Make another model the default first."
+            )
+        row.version += 1
+        row.updated_at = self._store.clock()
+        session.flush()
+        self._log(session, actor, action, row, delta, queries.impact(users))
+
+    def _wish_default(self, session: Session, actor: Actor, row: ModelRow, wanted: bool | None) -> None:
+        if wanted:
+            self._make_default(session, actor, row)
+        elif wanted is False and row.id in default_ids(session):
+            raise DefaultModelError(
+                f"“{row.name}” is the default {row.type} model. Make another model the default in its place."
+            )
+
+    def _make_default(self, session: Session, actor: Actor, row: ModelRow) -> None:
+        if row.status != Status.ACTIVE:
+            raise InactiveModelError(f"“{row.name}” is {row.status}. Activate it before making it the default.")
+        pointer = session.get(DefaultRow, row.type)
+        if pointer is None:
+            session.add(DefaultRow(type=row.type, model_id=row.id))
+            before = None
+        elif pointer.model_id == row.id:
+            return
+        else:
+            before = fetch(session, pointer.model_id).name
+            pointer.model_id = row.id
+        session.flush()
+        self._log(session, actor, "model:set_default", row, {"default": (before, row.name)})
+
+    def _log(
+        self,
+        session: Session,
+        actor: Actor,
+        action: str,
+        row: ModelRow,
+        delta: audit.Changes,
+        context: Mapping[str, Any] | None = None,
+    ) -> None:
+        audit.append(session, self._store.clock, actor, action, ("model", row.id, row.name), delta, context)
+
+    def _sealed(self, row: ModelRow, key: SecretStr | None) -> tuple[str | None, str | None]:
+        """Ciphertext and key id to store. The same key typed again keeps its ciphertext: nothing changed."""
+        if key is None:
+            return None, None
+        ring = self._ring()
+        binding = queries.binding_of(row)
+        if row.api_key is not None:
+            try:
+                if ring.open(row.api_key, binding) == key:
+                    return row.api_key, row.api_key_id
+            except DecryptionError:
+                pass  # it cannot be compared, so the new key takes its place
+        sealed = ring.seal(key, binding)
+        return sealed.ciphertext, sealed.key_id
+
+    def _ensure_key_fits(self, session: Session, key: SecretStr | None) -> None:
+        """Refuse to encrypt with keys that are not this store's: nobody else could open what they made."""
+        if key is not None:
+            self._store.open_secret(session, self._ring())
+
+    def _ring(self) -> Keyring:
+        if self._keyring is None:
+            raise SettingsError("No encryption key is configured: no API key can be saved. Set REGISTRY_FERNET_KEYS.")
+        return self._keyring
+
+    def _visible(self) -> tuple[ColumnElement[bool], ...]:
+        return (ModelRow.status == Status.ACTIVE.value,) if self._is_viewer() else ()
+
+    def _record(self, row: ModelRow, defaults: set[str]) -> Model:
+        model = queries.to_record(row, is_default=row.id in defaults)
+        return replace(model, api_endpoint=None, connection=FrozenDict()) if self._is_viewer() else model
+
+    def _is_viewer(self) -> bool:
+        return self.actor is not None and self.actor.role is Role.VIEWER
+
+
+def _in_use(row: ModelRow, users: Sequence[KnowledgeBase]) -> InUseError:
+    names = ", ".join(base.name for base in users[:5]) + (", …" if len(users) > 5 else "")
+    return InUseError(f"“{row.name}” is used by {_count(users)}: {names}. Move them to another model first.", users)
+
+
+def _count(users: Sequence[KnowledgeBase]) -> str:
+    return f"{len(users)} knowledge bases" if len(users) > 1 else "a knowledge base"

@@ -1,0 +1,269 @@
+"""The provider catalogue, as data: to add a provider, add an entry to `PROVIDERS`. Forms, validation, keys, LiteLLM
+parameters and the known-model catalogue follow from it.
+
+What LiteLLM expects of each provider was tried on LiteLLM 1.106.2, see docs/providers.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import SecretStr
+
+from registry.endpoints import origin
+from registry.records import ModelType
+
+PLACEHOLDER_KEY = (
+    "none"  # sent where a provider takes no key: without any, LiteLLM would look one up in the environment
+)
+
+
+class Need(StrEnum):
+    """Whether a provider needs a connection field."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    HIDDEN = "hidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A connection field as a form shows it. ``default`` is what a new model starts with, and what is sent for none."""
+
+    need: Need
+    label: str
+    hint: str = ""
+    placeholder: str = ""
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How LiteLLM reaches a provider for one type of model.
+
+    Attributes:
+        prefix: LiteLLM's provider prefix, with its slash.
+        path: what LiteLLM wants at the end of ``api_base``; added where the endpoint does not have it.
+        cut: what it does not want there; taken off where the endpoint has it.
+        model_from: the connection field that holds the name to call, where it is not ``model_id`` itself.
+    """
+
+    prefix: str
+    path: str = ""
+    cut: str = ""
+    model_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider of models.
+
+    Attributes:
+        routes: how each type is called; NER models are called as generation models are.
+        default_endpoint: where it is called when no endpoint is given. It is always passed on, so that no environment
+            variable can send a call elsewhere.
+        connection: what it needs besides endpoint and key. The names are LiteLLM's parameters.
+        catalog: LiteLLM's names of it in the price map, from which known models are offered.
+        examples: a model id to show as an example, per type.
+    """
+
+    id: str
+    label: str
+    routes: Mapping[ModelType, Route]
+    api_key: Field
+    endpoint: Field
+    default_endpoint: str | None = None
+    connection: Mapping[str, Field] = field(default_factory=dict)
+    catalog: tuple[str, ...] = ()
+    examples: Mapping[ModelType, str] = field(default_factory=dict)
+
+    @property
+    def types(self) -> tuple[ModelType, ...]:
+        """The model types that it serves."""
+        return tuple(kind for kind in ModelType if self._route(kind))
+
+    def origin(self, api_endpoint: str | None) -> str:
+        """Scheme, host and port that a model with this endpoint is called at."""
+        return origin(api_endpoint or self.default_endpoint or "")
+
+    def litellm_params(
+        self,
+        type: ModelType,
+        model_id: str,
+        api_endpoint: str | None,
+        connection: Mapping[str, str],
+        api_key: SecretStr | None,
+    ) -> dict[str, Any]:
+        """What LiteLLM is given to call a model directly: ``model``, ``api_base``, ``api_key`` and connection fields.
+
+        Raises:
+            KeyError: the provider does not serve this type.
+        """
+        route = self._route(type)
+        if route is None:
+            raise KeyError(type)
+        called = connection.get(route.model_from, model_id) if route.model_from else model_id
+        defaults = {name: field.default for name, field in self.connection.items() if field.default}
+        extra = {name: value for name, value in {**defaults, **connection}.items() if name != route.model_from}
+        base = (api_endpoint or self.default_endpoint or "").removesuffix(route.cut)
+        return {
+            "model": route.prefix + called,
+            "api_base": base if base.endswith(route.path) else base + route.path,
+            "api_key": api_key.get_secret_value() if api_key else PLACEHOLDER_KEY,
+            **extra,
+        }
+
+    def _route(self, type: ModelType) -> Route | None:
+        return self.routes.get(ModelType.GENERATION if type is ModelType.NER else type)
+
+
+def _key(placeholder: str, hint: str) -> Field:
+    return Field(Need.REQUIRED, "API key", hint, placeholder)
+
+
+def _endpoint(default: str, hint: str = "Leave empty for the provider's own.") -> Field:
+    return Field(Need.OPTIONAL, "Endpoint", hint, default)
+
+
+_NO_KEY = Field(Need.OPTIONAL, "API key", "Only if a gateway in front of it asks for one.")
+_E, _G = ModelType.EMBEDDING, ModelType.GENERATION
+
+_ALL = (
+    Provider(
+        id="ollama",
+        label="Ollama",
+        routes={_E: Route("ollama/", cut="/v1"), _G: Route("ollama_chat/", cut="/v1")},
+        api_key=_NO_KEY,
+        endpoint=_endpoint(
+            "http://localhost:11434", "Leave empty for this machine. Behind a LiteLLM proxy: as the proxy reaches it."
+        ),
+        default_endpoint="http://localhost:11434",
+        catalog=("ollama", "ollama_chat"),
+        examples={_E: "nomic-embed-text", _G: "llama3.1:8b"},
+    ),
+    Provider(
+        id="openai",
+        label="OpenAI",
+        routes={_E: Route("openai/"), _G: Route("openai/")},
+        api_key=_key("sk-…", "From platform.openai.com, under API keys."),
+        endpoint=_endpoint("https://api.openai.com/v1"),
+        default_endpoint="https://api.openai.com/v1",
+        connection={"organization": Field(Need.OPTIONAL, "Organization", "If the key has several.", "org-…")},
+        catalog=("openai",),
+        examples={_E: "text-embedding-3-small", _G: "gpt-4o"},
+    ),
+    Provider(
+        id="azure",
+        label="Azure OpenAI",
+        routes={_E: Route("azure/", model_from="deployment"), _G: Route("azure/", model_from="deployment")},
+        api_key=_key("", "From the resource's page in the Azure portal, under Keys and Endpoint."),
+        endpoint=Field(
+            Need.REQUIRED, "Endpoint", "The resource's address, without a path.", "https://my-resource.openai.azure.com"
+        ),
+        connection={
+            "deployment": Field(Need.REQUIRED, "Deployment", "The name given to the deployment.", "gpt-4o-prod"),
+            "api_version": Field(Need.OPTIONAL, "API version", "As Azure documents them.", "", "2024-10-21"),
+        },
+        catalog=("azure",),
+        examples={_E: "text-embedding-3-large", _G: "gpt-4o"},
+    ),
+    Provider(
+        id="gemini",
+        label="Google Gemini",
+        routes={_E: Route("gemini/", path="/v1beta"), _G: Route("gemini/", path="/v1beta")},
+        api_key=_key("AIza…", "From Google AI Studio."),
+        endpoint=_endpoint("https://generativelanguage.googleapis.com"),
+        default_endpoint="https://generativelanguage.googleapis.com",
+        catalog=("gemini",),
+        examples={_E: "gemini-embedding-001", _G: "gemini-2.5-flash"},
+    ),
+    Provider(
+        id="anthropic",
+        label="Anthropic",
+        routes={_G: Route("anthropic/", cut="/v1")},
+        api_key=_key("sk-ant-…", "From console.anthropic.com, under API keys."),
+        endpoint=_endpoint("https://api.anthropic.com"),
+        default_endpoint="https://api.anthropic.com",
+        catalog=("anthropic",),
+        examples={_G: "claude-sonnet-4-5"},
+    ),
+    Provider(
+        id="cohere",
+        label="Cohere",
+        routes={_E: Route("cohere/", path="/v2/embed"), _G: Route("cohere_chat/", path="/v2/chat")},
+        api_key=_key("", "From dashboard.cohere.com, under API keys."),
+        endpoint=_endpoint("https://api.cohere.com"),
+        default_endpoint="https://api.cohere.com",
+        catalog=("cohere", "cohere_chat"),
+        examples={_E: "embed-multilingual-v3.0", _G: "command-r-plus"},
+    ),
+    Provider(
+        id="deepseek",
+        label="DeepSeek",
+        routes={_G: Route("deepseek/")},
+        api_key=_key("sk-…", "From platform.deepseek.com, under API keys."),
+        endpoint=_endpoint("https://api.deepseek.com"),
+        default_endpoint="https://api.deepseek.com",
+        catalog=("deepseek",),
+        examples={_G: "deepseek-chat"},
+    ),
+    Provider(
+        id="qwen",
+        label="Qwen (DashScope)",
+        routes={_E: Route("dashscope/"), _G: Route("dashscope/")},
+        api_key=_key("sk-…", "From Alibaba Cloud's Model Studio, under API keys."),
+        endpoint=_endpoint(
+            "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+            "Leave empty for the international service. The one in China has an address of its own.",
+        ),
+        default_endpoint="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        catalog=("dashscope",),
+        examples={_E: "text-embedding-v4", _G: "qwen-plus"},
+    ),
+    Provider(
+        id="mistral",
+        label="Mistral",
+        routes={_E: Route("mistral/"), _G: Route("mistral/")},
+        api_key=_key("", "From console.mistral.ai, under API keys."),
+        endpoint=_endpoint("https://api.mistral.ai/v1"),
+        default_endpoint="https://api.mistral.ai/v1",
+        catalog=("mistral",),
+        examples={_E: "mistral-embed", _G: "mistral-large-latest"},
+    ),
+    Provider(
+        id="lmstudio",
+        label="LM Studio",
+        routes={_E: Route("openai/", path="/v1"), _G: Route("openai/", path="/v1")},
+        api_key=_NO_KEY,
+        endpoint=_endpoint(
+            "http://localhost:1234", "Leave empty for this machine. Behind a LiteLLM proxy: as the proxy reaches it."
+        ),
+        default_endpoint="http://localhost:1234",
+        examples={_E: "text-embedding-nomic-embed-text-v1.5", _G: "qwen/qwen3-4b"},
+    ),
+    Provider(
+        id="openai_compatible",
+        label="OpenAI-compatible",
+        routes={_E: Route("openai/"), _G: Route("openai/")},
+        api_key=Field(Need.OPTIONAL, "API key", "Only if the server asks for one."),
+        endpoint=Field(
+            Need.REQUIRED, "Endpoint", "Up to where /chat/completions follows.", "https://models.example.com/v1"
+        ),
+        examples={_E: "bge-m3", _G: "my-model"},
+    ),
+)
+
+PROVIDERS: dict[str, Provider] = {provider.id: provider for provider in _ALL}
+
+
+def providers_for(type: ModelType | str) -> list[Provider]:
+    """The providers that serve a type, in the catalogue's order."""
+    return [provider for provider in PROVIDERS.values() if ModelType(type) in provider.types]
+
+
+def provider_label(id: str) -> str:
+    """A provider's name for people; the id itself where the provider is not in the catalogue any more."""
+    return PROVIDERS[id].label if id in PROVIDERS else id

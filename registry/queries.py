@@ -1,0 +1,192 @@
+"""What the use cases share: reading rows and turning them into records. Nothing here commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from registry.crypto import Binding
+from registry.errors import InvalidModelError, NotFoundError
+from registry.providers import PROVIDERS
+from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Status
+from registry.tables import BindingRow, DefaultRow, KnowledgeBaseRow, ModelRow
+from registry.validation import name_key
+
+CONTRACT_FIELDS = ("dimensions", "normalize", "distance_metric")
+_MOST_NAMES = 50
+_LONGEST_TERM = 1000  # more than any name, id or value that is stored
+
+Contract = dict[str, Any]
+E = TypeVar("E", ModelType, Status)
+
+
+def fetch(session: Session, id_or_name: str, visible: Sequence[ColumnElement[bool]] = ()) -> ModelRow:
+    """The row with this id or, failing that, this name.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    wanted = storable(id_or_name)
+    by_id = select(ModelRow).where(ModelRow.id == wanted, *visible)
+    by_name = select(ModelRow).where(ModelRow.name_key == name_key(wanted), *visible)
+    row = session.scalars(by_id).one_or_none() or session.scalars(by_name).one_or_none()
+    if row is None:
+        raise NotFoundError("There is no such model. It may have been deleted: load the list again.")
+    return row
+
+
+def storable(text: str) -> str:
+    """Text to look for, as every store takes it: PostgreSQL knows no NUL, SQLite no endless patterns."""
+    return text[:_LONGEST_TERM].replace("\0", "").encode("utf-8", "ignore").decode()
+
+
+def matching(
+    type: ModelType | str | None, provider: str | None, status: Status | str | None, search: str | None
+) -> list[ColumnElement[bool]]:
+    """Conditions for the models of a list.
+
+    Raises:
+        InvalidModelError: there is no such type or status.
+    """
+    conditions: list[ColumnElement[bool]] = []
+    if type is not None:
+        conditions.append(ModelRow.type == member(ModelType, "type", type).value)
+    if status is not None:
+        conditions.append(ModelRow.status == member(Status, "status", status).value)
+    if provider is not None:
+        conditions.append(ModelRow.provider == storable(provider))
+    needle = storable(search or "").strip()
+    if needle:
+        named = [id for id, entry in PROVIDERS.items() if needle.casefold() in entry.label.casefold()]
+        conditions.append(
+            or_(
+                ModelRow.name_key.contains(name_key(needle), autoescape=True),
+                ModelRow.model_id.icontains(needle, autoescape=True),
+                ModelRow.provider.in_(named),
+            )
+        )
+    return conditions
+
+
+def member(kind: type[E], path: str, value: str) -> E:
+    """The member of an enumeration that ``value`` names.
+
+    Raises:
+        InvalidModelError: at ``path``.
+    """
+    found = next((each for each in kind if each == value), None)
+    if found is None:  # raised outside of any except: the enumeration's own error would repeat the value
+        raise InvalidModelError({path: f"Choose one of {', '.join(kind)}."})
+    return found
+
+
+def default_ids(session: Session) -> set[str]:
+    """The ids of the models that are the default of their type."""
+    return set(session.scalars(select(DefaultRow.model_id)))
+
+
+def contract(row: ModelRow) -> Contract | None:
+    """The embedding contract: vectors that were made under two of them never mix. None for other types."""
+    if row.type != ModelType.EMBEDDING:
+        return None
+    return {"provider": row.provider, "model_id": row.model_id, **{name: row.config[name] for name in CONTRACT_FIELDS}}
+
+
+def origin_of(provider: str, api_endpoint: str | None) -> str:
+    """Where a model is called; empty where its provider is not in the catalogue, or its endpoint no address."""
+    try:
+        return PROVIDERS[provider].origin(api_endpoint)
+    except (KeyError, ValueError):
+        return ""
+
+
+def binding_of(row: ModelRow) -> Binding:
+    """What a key stored in this row belongs to."""
+    return Binding(row.id, row.provider, origin_of(row.provider, row.api_endpoint))
+
+
+def described(row: ModelRow) -> dict[str, Any]:
+    """A model as the audit log compares it: flat, and with the ciphertext in the place of the key (see `delta`)."""
+    return {
+        "name": row.name,
+        "type": row.type,
+        "provider": row.provider,
+        "model_id": row.model_id,
+        "api_endpoint": row.api_endpoint,
+        "api_key": row.api_key,
+        "status": row.status,
+        **{f"connection.{name}": value for name, value in row.connection.items()},
+        **{f"config.{name}": value for name, value in row.config.items()},
+    }
+
+
+def to_record(row: ModelRow, *, is_default: bool) -> Model:
+    """The row as a record, without its key."""
+    config = {name: tuple(value) if isinstance(value, list) else value for name, value in row.config.items()}
+    return Model(
+        id=row.id,
+        type=ModelType(row.type),
+        provider=row.provider,
+        name=row.name,
+        model_id=row.model_id,
+        api_endpoint=row.api_endpoint,
+        connection=FrozenDict(row.connection),
+        config=FrozenDict(config),
+        status=Status(row.status),
+        is_default=is_default,
+        has_api_key=row.api_key is not None,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def summaries(session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[ModelSummary]:
+    """Light rows for a list, by name, in one statement."""
+    users = select(BindingRow.model_id, func.count().label("n")).group_by(BindingRow.model_id).subquery()
+    statement = (
+        select(
+            ModelRow.id,
+            ModelRow.name,
+            ModelRow.type,
+            ModelRow.provider,
+            ModelRow.model_id,
+            ModelRow.status,
+            DefaultRow.model_id.is_not(None),
+            ModelRow.api_key.is_not(None),
+            func.coalesce(users.c.n, 0),
+            ModelRow.updated_at,
+        )
+        .outerjoin(DefaultRow, DefaultRow.model_id == ModelRow.id)
+        .outerjoin(users, users.c.model_id == ModelRow.id)
+        .where(*conditions)
+        .order_by(ModelRow.name_key)
+    )
+    return [ModelSummary(*row) for row in session.execute(statement)]
+
+
+def bases_using(session: Session, model: str) -> list[KnowledgeBase]:
+    """The knowledge bases that use a model, by name."""
+    users = select(BindingRow.knowledge_base_id).where(BindingRow.model_id == model)
+    return bases(session, (KnowledgeBaseRow.id.in_(users),))
+
+
+def bases(session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[KnowledgeBase]:
+    """Knowledge bases with their bindings, by name."""
+    order = (KnowledgeBaseRow.name, KnowledgeBaseRow.id)
+    rows = session.scalars(select(KnowledgeBaseRow).where(*conditions).order_by(*order)).all()
+    bound: dict[str, dict[str, str | None]] = {row.id: dict.fromkeys(map(str, ModelType)) for row in rows}
+    chosen = select(KnowledgeBaseRow.id).where(*conditions)
+    for binding in session.scalars(select(BindingRow).where(BindingRow.knowledge_base_id.in_(chosen))):
+        bound[binding.knowledge_base_id][binding.type] = binding.model_id
+    return [KnowledgeBase(row.id, row.name, **bound[row.id], updated_at=row.updated_at) for row in rows]
+
+
+def impact(users: Sequence[KnowledgeBase]) -> dict[str, Any]:
+    """The knowledge bases that a change touches, as an audit entry's context tells them."""
+    if not users:
+        return {}
+    return {"knowledge_bases": [base.name for base in users[:_MOST_NAMES]], "knowledge_base_count": len(users)}

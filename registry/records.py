@@ -1,0 +1,166 @@
+"""What comes out of the registry: frozen records, none of which can hold a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NoReturn
+
+
+class ModelType(StrEnum):
+    """What a model is for. A model never changes its type."""
+
+    EMBEDDING = "embedding"
+    GENERATION = "generation"
+    NER = "ner"
+
+
+class Status(StrEnum):
+    """``active``: offered and used. ``deprecated``: used where it is bound, offered no more. ``inactive``: not used."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    DEPRECATED = "deprecated"
+
+
+class FrozenDict(dict[str, Any]):
+    """A dict that refuses to change; unlike a mapping proxy it can be copied, pickled and written as JSON."""
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("records of the registry are read-only")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, Any]]]:
+        return FrozenDict, (dict(self),)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Model:
+    """A registered model.
+
+    ``config`` holds the parameters of its type, complete with defaults (see `registry.specs`); ``connection`` what
+    else its provider declares, such as Azure's deployment. ``api_endpoint`` is None where the provider's own is used.
+    Times are UTC. ``version`` grows by one with every change.
+    """
+
+    id: str
+    type: ModelType
+    provider: str
+    name: str
+    model_id: str
+    api_endpoint: str | None
+    connection: Mapping[str, str]
+    config: Mapping[str, Any]
+    status: Status
+    is_default: bool
+    has_api_key: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    def __repr__(self) -> str:
+        star = ", default" if self.is_default else ""
+        return f"<Model {self.name!r}: {self.type} {self.model_id!r} of {self.provider}, {self.status}{star}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """A model as a row of the list: what a table shows, cheap to load by the thousand."""
+
+    id: str
+    name: str
+    type: str
+    provider: str
+    model_id: str
+    status: str
+    is_default: bool
+    has_api_key: bool
+    used_by: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeBase:
+    """A knowledge base and the ids of the models it is bound to. ``id`` is the KB code's own."""
+
+    id: str
+    name: str
+    embedding: str | None
+    generation: str | None
+    ner: str | None
+    updated_at: datetime
+
+    def model(self, type: ModelType | str) -> str | None:
+        """The id of the model bound for this type, or None."""
+        bound: str | None = getattr(self, ModelType(type).value)
+        return bound
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of an audit entry, before and after. A key shows only as set, changed or removed."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the audit log.
+
+    ``action`` is ``subject:verb``. ``target_name`` is the name as it was at the time. ``hash`` covers the entry and
+    ``prev_hash``, the hash of the entry before it.
+    """
+
+    seq: int
+    at: datetime
+    actor: str
+    actor_role: str
+    actor_via: str
+    action: str
+    target_kind: str
+    target_id: str
+    target_name: str
+    changes: tuple[Change, ...]
+    context: Mapping[str, Any]
+    prev_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Entries, newest first. ``next`` is the cursor of the page after, None on the last one."""
+
+    entries: tuple[AuditEntry, ...]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """Outcome of checking the audit log's hash chain. ``first_bad`` is the sequence number where it breaks."""
+
+    ok: bool
+    checked: int
+    first_bad: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatus:
+    """Whether the configured encryption keys fit this store. ``message`` says what to do when they do not."""
+
+    ok: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reassignment:
+    """What deleting a model would touch: the KBs that use it and the models that may take them over."""
+
+    knowledge_bases: tuple[KnowledgeBase, ...] = ()
+    candidates: tuple[ModelSummary, ...] = ()

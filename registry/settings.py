@@ -1,0 +1,112 @@
+"""Settings: the only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from registry import crypto
+from registry.errors import SettingsError
+
+STORE_FILE = "registry.db"
+KEY_FILE = "fernet.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to reach the store and the proxy, and the keys.
+
+    Attributes:
+        database_url: SQLAlchemy URL, ``sqlite:///path`` or ``postgresql+psycopg://…``.
+        fernet_keys: Fernet keys; the first encrypts, all decrypt.
+        litellm_proxy_url: root of the LiteLLM proxy, None where there is none.
+        litellm_master_key: to administer the proxy.
+        litellm_api_key: what KB code calls the proxy with.
+        embedded: the store is the dashboard's own file, which it sets up and migrates itself.
+    """
+
+    database_url: str = field(default="", repr=False)
+    fernet_keys: tuple[SecretStr, ...] = ()
+    litellm_proxy_url: str | None = None
+    litellm_master_key: SecretStr | None = None
+    litellm_api_key: SecretStr | None = None
+    embedded: bool = False
+
+    def __init__(
+        self,
+        database_url: str = "",
+        fernet_keys: Sequence[str | SecretStr] = (),
+        litellm_proxy_url: str | None = None,
+        litellm_master_key: str | SecretStr | None = None,
+        litellm_api_key: str | SecretStr | None = None,
+        embedded: bool = False,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "database_url", database_url)
+        put(self, "fernet_keys", tuple(secret for key in fernet_keys if (secret := _secret(key))))
+        put(self, "litellm_proxy_url", litellm_proxy_url.rstrip("/") if litellm_proxy_url else None)
+        put(self, "litellm_master_key", _secret(litellm_master_key))
+        put(self, "litellm_api_key", _secret(litellm_api_key))
+        put(self, "embedded", embedded)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read ``REGISTRY_*`` and ``LITELLM_*`` from the environment, which is left untouched."""
+        env = os.environ if environ is None else environ
+        return cls(
+            database_url=env.get("REGISTRY_DATABASE_URL", "").strip(),
+            fernet_keys=[key for key in env.get("REGISTRY_FERNET_KEYS", "").split(",") if key.strip()],
+            litellm_proxy_url=env.get("LITELLM_PROXY_URL", "").strip() or None,
+            litellm_master_key=env.get("LITELLM_MASTER_KEY"),
+            litellm_api_key=env.get("LITELLM_API_KEY"),
+        )
+
+    @classmethod
+    def for_dashboard(cls, folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
+        """The environment's settings; where they name no store, the embedded one in ``folder``.
+
+        A key file (mode 0600) is made only together with a new embedded store: a lost one is never remade, since a
+        new key could not open what the old one encrypted.
+
+        Raises:
+            SettingsError: the store is not the embedded one and no keys are configured.
+        """
+        settings = cls.from_env(environ)
+        if settings.database_url:
+            if not settings.fernet_keys:
+                raise SettingsError(
+                    "REGISTRY_FERNET_KEYS is not set: without it no API key can be stored or used. "
+                    "Make a key with `python -m registry new-key` and give every replica the same one."
+                )
+            return settings
+        store = folder / STORE_FILE
+        if not settings.fernet_keys:
+            settings = replace(settings, fernet_keys=_key_file(folder, is_new=not store.exists()))
+        return replace(settings, database_url=f"sqlite:///{store}", embedded=True)
+
+
+def _secret(value: str | SecretStr | None) -> SecretStr | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return SecretStr(text.strip()) if text and text.strip() else None
+
+
+def _key_file(folder: Path, *, is_new: bool) -> tuple[SecretStr, ...]:
+    path = folder / KEY_FILE
+    try:
+        if is_new:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                pass
+            else:
+                with os.fdopen(descriptor, "w") as file:
+                    file.write(crypto.new_key())
+        key = path.read_text().strip() if path.exists() else ""
+    except OSError as error:
+        raise SettingsError(f"The key file {path} cannot be read or made: {error.strerror}.") from None
+    return (SecretStr(key),) if key else ()

@@ -1,0 +1,239 @@
+"""What may come in, per model type.
+
+One declaration serves three: pydantic validates it, the form is drawn from it (`config_fields`), and errors name its
+fields. Unknown keys are refused and numbers are finite. `registry.validation` checks a whole model.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+
+from registry.records import ModelType, Status
+
+MAX_NAME = 255
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(value: str) -> str:
+    """Refuse what hides or reorders text, and what LiteLLM would expand from the environment."""
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value) or _BIDI.search(value):
+        raise ValueError("Must not hold control characters.")
+    return no_environment(value)
+
+
+def no_environment(value: str) -> str:
+    if "os.environ/" in value.casefold():
+        raise ValueError("Must not refer to the environment (os.environ/…): enter the value itself.")
+    return value
+
+
+def _stop(value: str) -> str:
+    """Stop sequences may be white space, such as a blank line: only characters that no model writes are refused."""
+    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in value):
+        raise ValueError("Must not hold control characters other than line breaks and tabs.")
+    return no_environment(value)
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(str.strip), AfterValidator(plain)]
+Tag = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(plain)]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=20, strict=False), AfterValidator(_distinct)]
+StopSequence = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_stop)]
+StopSequences = Annotated[tuple[StopSequence, ...], Field(max_length=8, strict=False), AfterValidator(_distinct)]
+Seconds = Annotated[int, Field(ge=1, le=600, title="Timeout, seconds", description="Until a call is given up.")]
+Price = Annotated[float | None, Field(ge=0, le=100_000)]
+
+
+class Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+_TAGS_HELP = "Words to find the model by."
+_TOP_P_HELP = "Choose among the likeliest tokens that add up to this probability."
+_TOP_K_HELP = "Choose among this many tokens. Empty: the provider's default."
+_STOP_HELP = "The answer ends where one of these appears. Write \\n for a line break."
+_INPUT_HELP = "US dollars for one million tokens sent. Empty: not known."
+_OUTPUT_HELP = "US dollars for one million tokens answered. Empty: not known."
+
+
+class EmbeddingConfig(Config):
+    """Parameters of an embedding model."""
+
+    dimensions: int = Field(ge=1, le=8192, title="Dimensions", description="Length of the vectors that it returns.")
+    max_tokens: int = Field(ge=1, le=200_000, title="Max tokens", description="Longest text it takes, in tokens.")
+    normalize: bool = Field(True, title="Normalize", description="Scale every vector to length 1.")
+    distance_metric: Literal["cosine", "dot", "euclidean"] = Field(
+        "cosine", title="Distance metric", description="How a vector store compares its vectors."
+    )
+    batch_size: int = Field(32, ge=1, le=1000, title="Batch size", description="Texts sent in one request.")
+    tags: Tags = Field((), title="Tags", description=_TAGS_HELP)
+
+
+class GenerationConfig(Config):
+    """Parameters of a generation model."""
+
+    context_window: int = Field(
+        ge=1024, le=10_000_000, title="Context window", description="Prompt and answer together, in tokens."
+    )
+    max_output_tokens: int = Field(
+        ge=1, le=10_000_000, title="Max output tokens", description="Longest answer. At most the context window."
+    )
+    temperature: float = Field(
+        0.7, ge=0, le=2, title="Temperature", description="0: the same answer every time. Higher: more varied."
+    )
+    top_p: float = Field(1.0, ge=0, le=1, title="Top-p", description=_TOP_P_HELP)
+    top_k: int | None = Field(None, ge=1, le=1000, title="Top-k", description=_TOP_K_HELP)
+    supports_streaming: bool = Field(True, title="Streaming", description="Answers can be sent as they are written.")
+    supports_json_mode: bool = Field(False, title="JSON mode", description="Can be told to answer in valid JSON.")
+    supports_vision: bool = Field(False, title="Vision", description="Takes images.")
+    timeout_seconds: Seconds = 120
+    cost_per_1m_input: Price = Field(None, title="Input, $ per 1M", description=_INPUT_HELP)
+    cost_per_1m_output: Price = Field(None, title="Output, $ per 1M", description=_OUTPUT_HELP)
+    tags: Tags = Field((), title="Tags", description=_TAGS_HELP)
+
+    @field_validator("max_output_tokens")
+    @classmethod
+    def _fits(cls, value: int, info: ValidationInfo) -> int:
+        window = info.data.get("context_window")
+        if window is not None and value > window:
+            raise ValueError(f"Must not exceed the context window ({window:,}).")
+        return value
+
+
+class NerConfig(Config):
+    """Parameters of a model that finds names and terms (named entity recognition)."""
+
+    max_tokens: int = Field(ge=1, le=100_000, title="Max tokens", description="Longest answer, in tokens.")
+    temperature: float = Field(
+        0.0, ge=0, le=2, title="Temperature", description="0: the same entities every time. Higher: more varied."
+    )
+    top_p: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        title="Top-p",
+        description="Choose among the likeliest tokens that add up to this probability.",
+    )
+    top_k: int | None = Field(30, ge=1, le=1000, title="Top-k", description=_TOP_K_HELP)
+    response_format: Literal["json", "text"] = Field(
+        "json", title="Response format", description="JSON: entities come as a JSON document."
+    )
+    stop_sequences: StopSequences = Field(
+        (),
+        title="Stop sequences",
+        description="The answer ends where one of these appears. Write \\n for a line break.",
+    )
+    timeout_seconds: Seconds = 30
+    cost_per_1m_input: Price = Field(None, title="Input, $ per 1M", description=_INPUT_HELP)
+    cost_per_1m_output: Price = Field(None, title="Output, $ per 1M", description=_OUTPUT_HELP)
+    tags: Tags = Field((), title="Tags", description=_TAGS_HELP)
+
+
+CONFIGS: dict[ModelType, type[Config]] = {
+    ModelType.EMBEDDING: EmbeddingConfig,
+    ModelType.GENERATION: GenerationConfig,
+    ModelType.NER: NerConfig,
+}
+
+
+class Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("config", mode="before", check_fields=False)
+    @classmethod
+    def _dump(cls, value: object) -> object:
+        return value.model_dump(exclude_unset=True) if isinstance(value, Config) else value
+
+
+class ModelCreate(Input):
+    """A model to register. ``config`` is a mapping or one of the config classes of its type."""
+
+    type: ModelType
+    provider: str
+    name: Name
+    model_id: Name
+    api_endpoint: str | None = None
+    api_key: SecretStr | None = None
+    connection: dict[str, str | None] = {}
+    config: dict[str, Any] = {}
+    status: Status = Status.ACTIVE
+    is_default: bool = False
+
+
+class ModelUpdate(Input):
+    """What to change: only what is given changes, None clears, ``config`` and ``connection`` are merged."""
+
+    provider: str = ""
+    name: Name = ""
+    model_id: Name = ""
+    api_endpoint: str | None = None
+    api_key: SecretStr | None = None
+    connection: dict[str, str | None] = {}
+    config: dict[str, Any] = {}
+    status: Status = Status.ACTIVE
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigField:
+    """A parameter as a form draws it. ``kind``: ``int``, ``float``, ``bool``, ``choice``, ``list``."""
+
+    name: str
+    label: str
+    help: str
+    kind: str
+    required: bool
+    default: Any
+    optional: bool
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+
+
+def config_fields(type: ModelType | str) -> tuple[ConfigField, ...]:
+    """The parameters of a type, in the order in which a form shows them."""
+    return tuple(_field(name, info) for name, info in CONFIGS[ModelType(type)].model_fields.items())
+
+
+def _field(name: str, info: FieldInfo) -> ConfigField:
+    annotation = info.annotation
+    inner = [arg for arg in get_args(annotation) if arg is not type(None)]
+    optional = type(None) in get_args(annotation)
+    bare = inner[0] if optional else annotation
+    kind = {int: "int", float: "float", bool: "bool"}.get(bare, "list")  # type: ignore[arg-type]  # None gives "list"
+    is_choice = get_origin(annotation) is Literal
+    return ConfigField(
+        name=name,
+        label=info.title or name,
+        help=info.description or "",
+        kind="choice" if is_choice else kind,
+        required=info.is_required(),
+        default=None if info.is_required() else info.default,
+        optional=optional,
+        minimum=_bound(info, Ge, "ge"),
+        maximum=_bound(info, Le, "le"),
+        choices=get_args(annotation) if is_choice else (),
+    )
+
+
+def _bound(info: FieldInfo, kind: type[Ge] | type[Le], attribute: str) -> float | None:
+    found = [getattr(item, attribute) for item in info.metadata if isinstance(item, kind)]
+    return found[0] if found else None

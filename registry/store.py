@@ -1,0 +1,311 @@
+"""The store: reading and writing transactions on SQLite or PostgreSQL, alike.
+
+There is one writer at a time, on both stores: changes are rare, each one extends the audit log's hash chain, and so
+each would wait for the one before it anyway. Taking the lock first makes every change see the truth, rules out
+deadlocks, and hands out audit numbers without gaps. Constraints in the schema hold where somebody writes past us.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select, text
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from registry.crypto import Keyring, new_store_secret
+from registry.errors import (
+    AlreadyExistsError,
+    DecryptionError,
+    DefaultModelError,
+    InUseError,
+    RegistryError,
+    SchemaError,
+    SettingsError,
+    StoreError,
+)
+from registry.filelock import file_lock
+from registry.tables import AuditRow, Base, StoreRow
+
+SCHEMA_VERSION = "0001"
+LOCK_SECONDS = 10
+_PG_WRITE_LOCK = 0x6D6F64656C73  # "models": any constant will do, it only must not be another program's
+_TAKE_PG_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=_PG_WRITE_LOCK)
+
+Clock = Callable[[], datetime]
+
+
+def utcnow() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+class Store:
+    """Transactions over one database.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql+psycopg://…``.
+        clock: what time it is; the demo has a clock of its own.
+
+    Raises:
+        SettingsError: the URL is not of a database that is supported.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = utcnow) -> None:
+        self.url = _parse(url)
+        self.clock = clock
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.path = Path(self.url.database or "") if self.is_sqlite else None
+        self.engine = _sqlite_engine(self.path) if self.path is not None else _postgresql_engine(self.url)
+        self._reading = self.engine.execution_options(**({} if self.is_sqlite else _PG_SNAPSHOT))
+        self._writing = self.engine.execution_options(**(_SQLITE_IMMEDIATE if self.is_sqlite else {}))
+
+    def __repr__(self) -> str:
+        return f"<Store {self.url.render_as_string(hide_password=True)}>"
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A reading transaction: all its statements see one state of the store."""
+        self._require_file()
+        with _translated(), Session(self._reading) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A writing transaction, the only one at a time; it commits at the end or, on any error, leaves no trace."""
+        self._require_file()
+        with _translated(), self._turn(), Session(self._writing, autoflush=False) as session, session.begin():
+            if not self.is_sqlite:
+                session.execute(_TAKE_PG_LOCK)
+            yield session
+
+    def is_empty_file(self) -> bool:
+        """Whether this is an SQLite store whose file is not there yet, or holds nothing."""
+        return self.path is not None and (not self.path.exists() or self.path.stat().st_size == 0)
+
+    def setup(self) -> None:
+        """Create the schema, or bring it up to date. Safe to call from several processes at once."""
+        with _translated(), self._made(), self._turn(), self._writing.connect() as connection:
+            if self.is_sqlite:
+                cast(sqlite3.Connection, connection.connection.driver_connection).execute("PRAGMA journal_mode = WAL")
+            with connection.begin():
+                if not self.is_sqlite:
+                    connection.execute(_TAKE_PG_LOCK)
+                found = _schema_version(connection)
+                if found == SCHEMA_VERSION:
+                    return
+                _refuse_newer(found)
+                _migrate(connection)
+
+    def grant(self, role: str) -> None:
+        """Give a PostgreSQL role what the dashboard needs, and no more: the audit log it may only read and extend.
+
+        Raises:
+            StoreError: the store is not PostgreSQL, or the role does not exist.
+        """
+        if self.is_sqlite:
+            raise StoreError("Only PostgreSQL has roles to grant rights to.")
+        quoted = self.engine.dialect.identifier_preparer.quote(role)
+        with _translated(), self._writing.begin() as connection:
+            if not connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}):
+                raise StoreError(f"There is no role “{role}”. Create it first: CREATE ROLE … LOGIN")
+            for table in Base.metadata.tables:
+                rights = "SELECT, INSERT" if table == AuditRow.__tablename__ else "SELECT, INSERT, UPDATE, DELETE"
+                connection.execute(text(f"GRANT {rights} ON {table} TO {quoted}"))
+            connection.execute(text(f"GRANT SELECT ON alembic_version TO {quoted}"))
+
+    def check(self) -> None:
+        """Make sure that the schema is the one that this library was written for.
+
+        Raises:
+            SchemaError: it is missing, older or newer; the message names the command that mends it.
+            StoreError: the store cannot be reached.
+        """
+        self._require_file()
+        with _translated(), self._reading.connect() as connection:
+            found = _schema_version(connection)
+        _refuse_newer(found)
+        if found != SCHEMA_VERSION:
+            state = "is older than this library" if found else "has not been set up"
+            raise SchemaError(f"The store {state}. Run: python -m registry migrate")
+
+    def registry_id(self) -> str:
+        """Which registry this is: a random id made with the store."""
+        with self.read() as session:
+            return session.scalars(select(StoreRow.registry_id)).one()
+
+    def adopt(self, keyring: Keyring) -> None:
+        """Give a new store its secret, wrapped by this keyring. A store that has one keeps it."""
+        with self.read() as session:
+            if session.scalars(select(StoreRow.secret)).one() is not None:
+                return
+        with self.write() as session:
+            row = session.scalars(select(StoreRow)).one()
+            if row.secret is None:
+                sealed = keyring.wrap(new_store_secret())
+                row.secret, row.secret_key_id = sealed.ciphertext, sealed.key_id
+
+    def open_secret(self, session: Session, keyring: Keyring) -> bytes:
+        """The store's own secret, for keyed digests: it opens only with the keys of this store.
+
+        Raises:
+            DecryptionError: the keyring holds other keys.
+        """
+        wrapped = session.scalars(select(StoreRow.secret)).one()
+        if wrapped is None:
+            raise DecryptionError(
+                "The store is not tied to any encryption keys yet. "
+                "Set REGISTRY_FERNET_KEYS and run: python -m registry migrate"
+            )
+        try:
+            return keyring.unwrap(wrapped)
+        except DecryptionError:
+            raise DecryptionError(
+                "The configured encryption keys are not the keys of this store. Set REGISTRY_FERNET_KEYS to the keys "
+                "it was made with; until then saved API keys cannot be used, nor new ones saved."
+            ) from None
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _made(self) -> Iterator[None]:
+        """Make the file, readable for its owner only, before SQLite opens it."""
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+        yield
+
+    def _require_file(self) -> None:
+        # open connections would go on reading, and writing, a file that nobody can find any more
+        if self.path is not None and not self.path.exists():
+            raise StoreError("The store's file is gone. Put it back, or restore it from a backup, and try again.")
+
+    def _turn(self) -> Any:
+        if self.path is None:
+            return nullcontext()
+        return file_lock(self.path.with_name(self.path.name + ".lock"), LOCK_SECONDS)
+
+
+_SQLITE_IMMEDIATE = {"registry_begin": "BEGIN IMMEDIATE"}
+_PG_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+_PRAGMAS = ("foreign_keys = ON", "synchronous = FULL", "busy_timeout = 5000", "trusted_schema = OFF")
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend, driver = parsed.get_backend_name(), parsed.get_driver_name()
+    except (ArgumentError, NoSuchModuleError):
+        raise SettingsError("REGISTRY_DATABASE_URL is not a database URL.") from None
+    if backend == "postgresql" and driver in ("psycopg", "psycopg2"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and driver == "pysqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed
+    raise SettingsError("REGISTRY_DATABASE_URL must start with postgresql+psycopg:// or be sqlite:///path/to/file.")
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    return create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "options": f"-c lock_timeout={LOCK_SECONDS}s -c timezone=UTC"},
+    )
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    # mode=rw: a file that has gone must not come back empty
+    uri = f"file:{quote(str(path.absolute()))}"
+    url = URL.create("sqlite", database=uri, query={"mode": "rw", "uri": "true"})
+    engine = create_engine(url, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None  # the driver must not open transactions of its own: "begin" below does
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("registry_begin", "BEGIN"))
+
+    return engine
+
+
+def _schema_version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found > SCHEMA_VERSION:
+        raise SchemaError("The store was made by a newer version of the registry. Install that version or a later one.")
+
+
+def _migrate(connection: Connection) -> None:
+    # imported here: code that only uses an existing store must not pay for alembic
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+_CONSTRAINTS: dict[str, Callable[[], RegistryError]] = {
+    "models_name_key": lambda: AlreadyExistsError("A model with this name exists already.", fields={"name": "Taken."}),
+    "models.name_key": lambda: AlreadyExistsError("A model with this name exists already.", fields={"name": "Taken."}),
+    "bindings_model_fkey": lambda: InUseError("Knowledge bases use this model, or it is gone. Load the page again."),
+    "defaults_model_fkey": lambda: DefaultModelError("The default of a type must be an active model of that type."),
+    "FOREIGN KEY": lambda: InUseError("Something still refers to this model, or it is gone. Load the page again."),
+}
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the database's errors into ours; the original is left out, since it can quote rows."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise _from_constraint(error) from None
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise _from_failure(error) from None
+
+
+def _from_constraint(error: IntegrityError) -> RegistryError:
+    name = getattr(getattr(error.orig, "diag", None), "constraint_name", None) or str(error.orig)
+    for constraint, make in _CONSTRAINTS.items():
+        if constraint in name:
+            return make()
+    return StoreError("The store refused the change: it would break one of its rules.")
+
+
+def _from_failure(error: Exception) -> StoreError:
+    cause = str(getattr(error, "orig", None) or error).lower()
+    no_file = isinstance(error, OSError) and not isinstance(error, TimeoutError)
+    if no_file or "readonly" in cause or "read-only" in cause:
+        return StoreError("The store is read-only: nothing was saved. Check the file's and the folder's permissions.")
+    if "locked" in cause or "lock timeout" in cause or isinstance(error, TimeoutError):
+        return StoreError("The store is busy with another change: nothing was saved. Try again in a moment.")
+    if "no such table" in cause or "undefinedtable" in type(getattr(error, "orig", None)).__name__.lower():
+        return SchemaError("The store has not been set up. Run: python -m registry migrate")
+    if "permission denied" in cause or "insufficient" in cause:
+        return StoreError("The store refused access: check the rights of the database role.")
+    if "unable to open database file" in cause:
+        return StoreError("The store's file cannot be opened. Check the file's and the folder's permissions.")
+    if "not a database" in cause or "malformed" in cause:
+        return StoreError("The store's file is damaged or not a database. Restore it from a backup.")
+    if "disk" in cause or "no space" in cause:
+        return StoreError("The store cannot write: its disk is full or failing. Nothing was saved.")
+    return StoreError("The store cannot be reached. Check that the database runs and REGISTRY_DATABASE_URL is right.")

@@ -1,0 +1,219 @@
+"""Checks a whole model, against its type and its provider, and gathers every fault at the field it belongs to.
+
+No message ever repeats the input: it may be a secret that was pasted into the wrong field.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from registry import endpoints
+from registry.errors import InvalidModelError
+from registry.providers import PROVIDERS, Need, Provider
+from registry.records import ModelType, Status
+from registry.specs import CONFIGS, MAX_NAME, Config, Input, ModelCreate, ModelUpdate, Name, no_environment, plain
+
+MAX_KEY = 4096
+_REQUIRED = "Required."
+
+Errors = dict[str, str]
+B = TypeVar("B", bound=BaseModel)
+
+
+def parse_create(data: ModelCreate | Mapping[str, Any], *, has_stored_key: bool = False) -> ModelCreate:
+    """A whole model, trimmed and with its defaults filled in.
+
+    Args:
+        has_stored_key: a key is kept from before, so that none needs to be given.
+
+    Raises:
+        InvalidModelError: with a message for every field at fault.
+    """
+    raw, errors = _as_mapping(data), Errors()
+    spec = _parsed(ModelCreate, raw, errors)
+    kind = _member(raw.get("type"))
+    config = _parsed(CONFIGS[kind], _config(raw), errors, "config") if kind and "config" not in errors else None
+    provider = _provider(raw.get("provider"), errors)
+    for path in ("name", "model_id"):
+        if isinstance(raw.get(path), str) and not raw[path].strip():
+            errors[path] = _REQUIRED
+    if provider and kind and kind not in provider.types:
+        served = " and ".join(provider.types)
+        errors["provider"] = f"{provider.label} has no {kind} models here, only {served}."
+    endpoint = _endpoint(raw.get("api_endpoint"), provider, errors)
+    key = _key(raw.get("api_key"), provider, has_stored_key, errors)
+    connection = _connection(raw.get("connection"), provider, errors)
+    if spec is not None and spec.is_default and spec.status is not Status.ACTIVE:
+        errors["is_default"] = "Only an active model can be the default."
+    if errors or spec is None or config is None:
+        raise InvalidModelError(errors)
+    parsed = {"api_endpoint": endpoint, "api_key": key, "connection": connection}
+    return spec.model_copy(update={**parsed, "config": config.model_dump(mode="json")})
+
+
+def parse_update(data: ModelUpdate | Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are given, each checked for itself; the merged whole goes through `parse_create`.
+
+    Raises:
+        InvalidModelError: with a message for every field at fault.
+    """
+    raw, errors = _as_mapping(data), Errors()
+    if raw.pop("type", None) is not None:
+        errors["type"] = "The type of a model cannot change: register another model."
+    spec = _parsed(ModelUpdate, raw, errors)
+    if errors or spec is None:
+        raise InvalidModelError(errors)
+    return {name: getattr(spec, name) for name in spec.model_fields_set}
+
+
+def check_text(path: str, value: str) -> str:
+    """A trimmed name of 1–255 plain characters.
+
+    Raises:
+        InvalidModelError: at ``path``.
+    """
+    errors = Errors()
+    spec = _parsed(_OneName, {"value": value}, errors)
+    if spec is None or not spec.value:
+        raise InvalidModelError({path: errors.get("value", _REQUIRED)})
+    return spec.value
+
+
+def name_key(name: str) -> str:
+    """What names are compared by: the same name in another case, width or spacing is the same name."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+class _OneName(Input):
+    value: Name
+
+
+def _as_mapping(data: object) -> dict[str, Any]:
+    if isinstance(data, Input):
+        return {name: getattr(data, name) for name in data.model_fields_set}
+    if isinstance(data, Mapping):
+        return {str(key): value for key, value in data.items()}
+    raise InvalidModelError({}, "Give a mapping, a ModelCreate or a ModelUpdate.")
+
+
+def _member(value: object) -> ModelType | None:
+    return ModelType(value) if isinstance(value, str) and value in list(ModelType) else None
+
+
+def _config(raw: Mapping[str, Any]) -> object:
+    config = raw.get("config", {})
+    return config.model_dump(exclude_unset=True) if isinstance(config, Config) else config
+
+
+def _provider(value: object, errors: Errors) -> Provider | None:
+    found = PROVIDERS.get(value) if isinstance(value, str) else None
+    if found is None:
+        errors.setdefault("provider", "Choose one of the known providers." if value else _REQUIRED)
+    return found
+
+
+def _endpoint(value: object, provider: Provider | None, errors: Errors) -> str | None:
+    if not isinstance(value, str) or not value.strip():
+        if provider and provider.endpoint.need is Need.REQUIRED:
+            errors.setdefault("api_endpoint", f"{provider.label} needs an endpoint.")
+        return None
+    return _checked("api_endpoint", value, lambda text: no_environment(endpoints.parse_endpoint(text)), errors)
+
+
+def _key(value: object, provider: Provider | None, has_stored_key: bool, errors: Errors) -> SecretStr | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str) or not text.strip():
+        if provider and provider.api_key.need is Need.REQUIRED and not has_stored_key:
+            errors.setdefault("api_key", f"{provider.label} needs an API key.")
+        return None
+    key = _checked("api_key", text.strip(), _plain_key, errors)
+    return SecretStr(key) if key else None
+
+
+def _plain_key(key: str) -> str:
+    if len(key) > MAX_KEY:
+        raise ValueError(f"At most {MAX_KEY:,} characters.")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("Must hold only plain ASCII characters, without spaces or line breaks.")
+    return no_environment(key)
+
+
+def _connection(value: object, provider: Provider | None, errors: Errors) -> dict[str, str]:
+    given = value if isinstance(value, Mapping) else {}
+    if provider is None:
+        return {}
+    if set(given) - set(provider.connection):
+        errors["connection"] = f"{provider.label} takes only: {', '.join(provider.connection) or 'no further fields'}."
+    found: dict[str, str] = {}
+    for name, field in provider.connection.items():
+        text = given.get(name)
+        if isinstance(text, str) and text.strip():
+            found[name] = _checked(f"connection.{name}", text.strip(), _plain_field, errors) or ""
+        elif field.need is Need.REQUIRED:
+            errors.setdefault(f"connection.{name}", _REQUIRED)
+    return found
+
+
+def _plain_field(text: str) -> str:
+    if len(text) > MAX_NAME:
+        raise ValueError(f"At most {MAX_NAME} characters.")
+    return plain(text)
+
+
+def _checked(path: str, value: str, check: Callable[[str], str], errors: Errors) -> str | None:
+    try:
+        return check(value)
+    except ValueError as error:
+        errors.setdefault(path, str(error))
+        return None
+
+
+def _parsed(model: type[B], raw: object, errors: Errors, prefix: str = "") -> B | None:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        for item in error.errors(include_input=False, include_url=False):
+            names = [prefix, *(str(part)[:50] for part in item["loc"] if not isinstance(part, int))]
+            errors.setdefault(".".join(filter(None, names)), _message(item["type"], item.get("ctx", {})))
+        return None
+
+
+def _message(kind: str, ctx: Mapping[str, Any]) -> str:
+    match kind:
+        case "value_error":
+            return str(ctx["error"])
+        case "literal_error" | "enum":
+            return f"Choose one of {str(ctx['expected']).replace(chr(39), '')}."
+        case "greater_than_equal":
+            return f"Must be at least {ctx['ge']:,}."
+        case "less_than_equal":
+            return f"Must be at most {ctx['le']:,}."
+        case "string_too_long":
+            return f"At most {ctx['max_length']:,} characters."
+        case "too_long":
+            return f"At most {ctx['max_length']:,} entries."
+        case _:
+            return _MESSAGES.get(kind, "Not a valid value.")
+
+
+_MESSAGES = {
+    "missing": _REQUIRED,
+    "extra_forbidden": "There is no such setting.",
+    "string_too_short": "Must not be empty.",
+    "string_type": "Must be a text.",
+    "string_unicode": "Must be a valid text.",
+    "int_type": "Must be a whole number.",
+    "int_from_float": "Must be a whole number.",
+    "int_parsing_size": "Must be a smaller number.",
+    "float_type": "Must be a number.",
+    "finite_number": "Must be a number.",
+    "bool_type": "Must be yes or no.",
+    "bool_parsing": "Must be yes or no.",
+    "tuple_type": "Must be a list.",
+    "dict_type": "Must be a mapping.",
+    "model_type": "Must be a mapping.",
+}

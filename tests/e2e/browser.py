@@ -1,0 +1,248 @@
+"""A real Chromium on a real server: how tests, benches and screenshots start both, and know when a page is ready."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page, WebSocket, expect, sync_playwright
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 60.0
+expect.set_options(timeout=TIMEOUT * 1000)  # a busy machine is slow, not wrong
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-default-apps",
+    "--disable-extensions",
+]
+IDLE = """() => {
+  const app = document.querySelector('[data-testid="stApp"]');
+  return app && app.dataset.testConnectionState === 'CONNECTED' && app.dataset.testScriptState === 'notRunning'
+    && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]');
+}"""
+FOCUSED = """([tag, text]) => {
+  const at = document.activeElement;
+  return at.localName === tag && (!text || at.innerText.trim().split("\\n").pop() === text);
+}"""
+ROW_HEIGHT = 36
+FINISHED = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
+
+
+class NoBrowserError(Exception):
+    """There is no Chromium to test with."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: where it is, and the file that it writes its output to."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+
+@contextmanager
+def server(
+    environment: Mapping[str, str],
+    command: Sequence[str] = ("-m", "streamlit", "run", "app.py"),
+    folder: Path = ROOT,
+) -> Iterator[Server]:
+    """The dashboard as the README starts it, on a free port, until the end of the block."""
+    with tempfile.TemporaryDirectory() as temporary:
+        log = Path(temporary) / "log"
+        started = launch(environment, command, folder, log)
+        try:
+            while not healthy(started):
+                if started.process.poll() is not None:
+                    raise RuntimeError(f"The server did not start:\n{log.read_text()}")
+                time.sleep(0.02)
+            yield started
+        finally:
+            started.process.terminate()
+            started.process.wait(timeout=TIMEOUT)
+
+
+def launch(environment: Mapping[str, str], command: Sequence[str], folder: Path, log: Path) -> Server:
+    """Start a server's process, without waiting for it."""
+    port = _free_port()
+    ours = ("REGISTRY_", "LITELLM_", "STREAMLIT_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    options = ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, *command, *options],
+            cwd=folder,
+            env={**inherited, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    return Server(f"http://localhost:{port}", process, log)
+
+
+def healthy(running: Server) -> bool:
+    """Whether the server answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/_stcore/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The machine's own Chromium, headless.
+
+    Raises:
+        NoBrowserError: it has none.
+    """
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        raise NoBrowserError("No Chromium is installed; on Debian: apt-get install chromium.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visitor:
+    """One tab of a browser, which knows when a rerun of the page has ended and keeps all that it was sent."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.hosts: set[str] = set()
+        self.frames: list[bytes] = []
+        self.faults: list[str] = []
+        self._runs = 0
+        page.set_default_timeout(TIMEOUT * 1000)
+        page.on("request", lambda request: self.hosts.add(_host(request.url)))
+        page.on("websocket", self._listen)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+
+    def open(self, path: str = "/") -> None:
+        """Follow a link of the dashboard, and wait until the page is ready."""
+        with self.rerun():
+            self.page.goto(self.url + path)
+
+    @contextmanager
+    def rerun(self) -> Iterator[None]:
+        """What is done in the block makes the page run again; wait until it has, and is drawn."""
+        before = self._runs
+        yield
+        end = time.monotonic() + TIMEOUT
+        while self._runs <= before:
+            if time.monotonic() > end:
+                raise TimeoutError("The page did not run again.")
+            self.page.wait_for_timeout(10)
+        self.page.wait_for_function(IDLE)
+
+    def click(self, name: str) -> None:
+        """Press a button, and wait for what comes of it."""
+        with self.rerun():
+            self.page.get_by_role("button", name=name, exact=True).click()
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose from a list, and wait for the page to follow."""
+        with self.rerun():
+            self.pick(label, option)
+
+    def pick(self, label: str, option: str) -> None:
+        """Choose from a list that the page does not follow at once."""
+        field = self.page.get_by_role("combobox", name=label)
+        chosen = self.page.get_by_role("option", name=option, exact=True)
+        field.click()
+        field.fill(option)  # a short list is not redrawn under the mouse
+        chosen.click()
+        expect(field).to_have_value(option)
+
+    def type(self, label: str, text: str) -> None:
+        """Fill in a field."""
+        field = self.page.get_by_label(label, exact=True)
+        field.fill(text)
+        field.blur()
+
+    def enter(self, label: str, text: str) -> None:
+        """Type into a list what it does not hold, and wait for the page to follow."""
+        field = self.page.get_by_role("combobox", name=label)
+        field.fill(text)
+        with self.rerun():
+            field.press("Enter")
+
+    def cells(self, title: str) -> Locator:
+        """A column of the page's table, as it is read aloud."""
+        table = self.page.locator('[data-testid="stDataFrame"] table')
+        table.locator("thead th").first.wait_for(state="attached")
+        number = table.locator("thead th").all_text_contents().index(title) + 1
+        return table.locator(f"tbody tr td[aria-colindex='{number}']")
+
+    def open_menu(self, name: str) -> None:
+        """Open the menu of a model in the list, at the right end of its row."""
+        names = self.cells("Name")
+        names.filter(has_text=name).wait_for(state="attached")
+        row = names.all_text_contents().index(name)
+        grid = self.page.locator('[data-testid="stDataFrame"] canvas').first
+        box = grid.bounding_box()
+        assert box is not None
+        self.page.mouse.click(box["x"] + box["width"] - 10, box["y"] + ROW_HEIGHT * (row + 1.5))
+
+    def tab_to(self, tag: str, text: str = "", *, back: bool = False, most: int = 40) -> None:
+        """Press Tab until such an element has the focus."""
+        for _ in range(most):
+            self.page.keyboard.press("Shift+Tab" if back else "Tab")
+            if self.page.evaluate(FOCUSED, [tag, text]):
+                return
+        raise AssertionError(f"Tab does not lead to {tag} {text}")
+
+    def keyed(self, key: str) -> Locator:
+        """The element with this key."""
+        return self.page.locator(f".st-key-{re.sub(r'[^a-zA-Z0-9_-]', '-', key)}")
+
+    def _listen(self, socket: WebSocket) -> None:
+        self.hosts.add(_host(socket.url))
+        socket.on("framereceived", self._received)
+
+    def _received(self, data: bytes | str) -> None:
+        if isinstance(data, str):
+            self.frames.append(data.encode())
+            return
+        self.frames.append(data)
+        message = ForwardMsg.FromString(data)
+        if message.WhichOneof("type") == "script_finished" and message.script_finished in FINISHED:
+            self._runs += 1
+
+
+def _host(url: str) -> str:
+    return re.sub(r"^(https?|wss?)://([^/]+).*", r"\2", url, flags=re.DOTALL)

@@ -1,0 +1,72 @@
+"""A server, a store and a browser for every test. Whatever a test does, three things hold at its end: the browser asked
+nobody but the server for anything, no script failed in it, and the server met no error that it did not expect."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.e2e.browser import NoBrowserError, Server, Visitor, chromium, server
+from tests.factories import KEY_A
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    try:
+        with chromium() as started:
+            yield started
+    except NoBrowserError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., Server]]:
+    """Start servers, which end with the test."""
+    servers: list[Server] = []
+    with ExitStack() as stack:
+
+        def start(environment: Mapping[str, str], *command: Sequence[str]) -> Server:
+            servers.append(stack.enter_context(server(environment, *command)))
+            return servers[-1]
+
+        yield start
+        for each in servers:
+            assert "Traceback" not in each.log.read_text()
+
+
+@pytest.fixture
+def environment(store_url: str) -> dict[str, str]:
+    """What the server is told: the store of `reg`."""
+    return {"REGISTRY_DATABASE_URL": store_url, "REGISTRY_FERNET_KEYS": KEY_A}
+
+
+@pytest.fixture
+def visitors(browser: Browser) -> Iterator[Callable[[Server], Visitor]]:
+    """New visitors, each with a browser of its own as far as cookies and cache go."""
+    made: list[Visitor] = []
+
+    def visit(running: Server) -> Visitor:
+        context = browser.new_context(viewport={"width": 1360, "height": 850})
+        made.append(Visitor(context.new_page(), running.url))
+        return made[-1]
+
+    yield visit
+    for visitor in made:
+        visitor.page.context.close()
+        assert visitor.faults == []
+        assert visitor.hosts <= {urlsplit(visitor.url).netloc}, "the browser was sent elsewhere"
+
+
+@pytest.fixture
+def visitor(
+    started: Callable[..., Server], visitors: Callable[[Server], Visitor], environment: dict[str, str]
+) -> Visitor:
+    """Somebody with a browser, before a dashboard that has just been started."""
+    return visitors(started(environment))

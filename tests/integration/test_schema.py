@@ -1,0 +1,167 @@
+"""The schema: set up once, checked at every start, the same in the migration and in the code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, inspect, text
+
+from registry import Registry, Settings, errors
+from registry.store import SCHEMA_VERSION, Store
+from registry.tables import Base
+from tests import postgres
+from tests.factories import KEY_A, created
+from tests.sabotage import plain_engine, remove_constraints
+
+Connect = Callable[[Settings], Registry]
+
+
+def _set_up(url: str) -> None:
+    store = Store(url)
+    try:
+        store.setup()
+    finally:
+        store.close()
+
+
+def _differences(connection: Connection) -> list[object]:
+    options = {"compare_type": True, "compare_server_default": True}
+    found = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+    return list(found) + _different_constraints(connection)
+
+
+def _different_constraints(connection: Connection) -> list[object]:
+    """Names of checks and primary keys, which Alembic does not compare."""
+    found = inspect(connection)
+    differing: list[object] = []
+    for name, table in Base.metadata.tables.items():
+        ours = {str(each.name) for each in table.constraints if type(each).__name__ == "CheckConstraint"}
+        theirs = {str(each["name"]) for each in found.get_check_constraints(name)}
+        differing += [(name, ours ^ theirs)] if ours != theirs else []
+        columns = [column.name for column in table.primary_key]
+        differing += [] if columns == found.get_pk_constraint(name)["constrained_columns"] else [(name, columns)]
+    return differing
+
+
+def test_the_migration_makes_what_the_code_expects(reg: Registry, raw: Engine) -> None:
+    """Tables, columns, types, indexes, keys and checks: Alembic finds no difference."""
+    with raw.connect() as connection:
+        assert [] == _differences(connection)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP INDEX models_provider_idx",
+        "ALTER TABLE models ADD COLUMN colour TEXT",
+        "ALTER TABLE store DROP COLUMN secret",
+    ],
+)
+def test_control_a_difference_is_seen(reg: Registry, raw: Engine, change: str) -> None:
+    """The control: a missing index, another column and a missing one are each found."""
+    with raw.begin() as connection:
+        connection.execute(text(change))
+        assert 1 == len(_differences(connection))
+
+
+def test_control_missing_constraints_are_seen(reg: Registry, raw: Engine) -> None:
+    """The control: a table that lost its keys and checks is found."""
+    remove_constraints(raw, "defaults")
+    with raw.connect() as connection:
+        assert _differences(connection)
+
+
+def test_a_store_that_was_not_set_up(empty_url: str, tmp_path: Path) -> None:
+    """Nothing works before that, and the message names the command."""
+    store = Store(empty_url)
+    if store.path is not None:
+        store.path.parent.mkdir()
+        store.path.touch()
+    with pytest.raises(errors.SchemaError, match="python -m registry migrate"):
+        store.check()
+    with pytest.raises(errors.SchemaError, match="python -m registry migrate"), store.read() as session:
+        session.execute(text("SELECT * FROM models"))
+    store.close()
+
+
+def test_an_empty_sqlite_store_is_set_up_at_once(tmp_path: Path, connect: Connect) -> None:
+    """`connect` makes the file and its folder; a second start finds it and changes nothing."""
+    settings = Settings(f"sqlite:///{tmp_path / 'new' / 'registry.db'}", [KEY_A])
+    first = connect(settings)
+    model = created(first)
+    assert [model] == connect(settings).models.find()
+
+
+def test_an_empty_postgresql_store_is_not_set_up_by_the_way(postgresql: postgres.Databases) -> None:
+    """It needs the owner of the tables: `connect` names the command instead."""
+    url = postgresql.make()
+    with pytest.raises(errors.SchemaError, match="python -m registry migrate"):
+        Registry.connect(Settings(url, [KEY_A]))
+    postgresql.drop(url)
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"), [("0000", "python -m registry migrate"), ("9999", "Install that version or a later one")]
+)
+def test_another_schema_is_refused(settings: Settings, raw: Engine, version: str, advice: str) -> None:
+    """An older store wants migrating, a newer one a newer library; neither is touched."""
+    with raw.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
+    with pytest.raises(errors.SchemaError, match=advice):
+        Registry.connect(settings)
+    with raw.connect() as connection:
+        assert version == connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+
+
+def test_a_newer_store_is_not_migrated_back(store_url: str, raw: Engine) -> None:
+    """`migrate` refuses it too."""
+    with raw.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(errors.SchemaError, match="newer version"):
+        _set_up(store_url)
+
+
+def test_setting_up_again_changes_nothing(store_url: str, reg: Registry) -> None:
+    """Models, entries and the registry's id stay."""
+    model, id = created(reg), reg._store.registry_id()
+    _set_up(store_url)
+    assert ([model], id, True) == (reg.models.find(), reg._store.registry_id(), reg.audit.verify().ok)
+
+
+def test_many_may_set_up_at_once(empty_url: str) -> None:
+    """Replicas that start together make one schema and one registry id, without an error."""
+    with ThreadPoolExecutor(8) as pool:
+        assert [None] * 8 == list(pool.map(_set_up, [empty_url] * 8))
+    engine = plain_engine(empty_url)
+    with engine.connect() as connection:
+        assert [(1,)] == connection.execute(text("SELECT count(*) FROM store")).all()
+        assert SCHEMA_VERSION == connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        assert [] == _differences(connection)
+    engine.dispose()
+
+
+def test_two_registries_have_two_ids(empty_url: str, reg: Registry) -> None:
+    """An id of its own tells a registry's entries on a shared proxy apart."""
+    _set_up(empty_url)
+    other = Store(empty_url)
+    assert other.registry_id() != reg._store.registry_id()
+    other.close()
+
+
+def test_the_command_migrates(empty_url: str) -> None:
+    """`python -m registry migrate`, as the messages advise, makes the store usable."""
+    environment = {"REGISTRY_DATABASE_URL": empty_url, "REGISTRY_FERNET_KEYS": KEY_A}
+    command = [sys.executable, "-m", "registry", "migrate"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+    with Registry.connect(Settings(empty_url, [KEY_A])) as reg:
+        assert reg.key_status().ok
+        assert created(reg) == reg.models.find()[0]

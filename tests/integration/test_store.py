@@ -1,0 +1,279 @@
+"""A store that cannot be read or written: a helpful error of the library, no SQL, and nothing half-saved."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from registry import Registry, Settings, errors, store
+from registry.filelock import file_lock
+from registry.store import Store
+from tests import postgres
+from tests.factories import CANARY, KEY_A, created
+
+Connect = Callable[[Settings], Registry]
+
+
+def assert_helpful(error: BaseException) -> None:
+    """As it would be logged: no SQL, no driver, no row, no key."""
+    told = "".join(traceback.format_exception(error))
+    assert [] == [word for word in ("[SQL", "INSERT", "psycopg.errors", "sqlite3.Op", CANARY) if word in told]
+    assert str(error).endswith(".")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks are given up after a moment."""
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.2)
+    pragmas = tuple("busy_timeout = 100" if "busy" in pragma else pragma for pragma in store._PRAGMAS)
+    monkeypatch.setattr(store, "_PRAGMAS", pragmas)
+
+
+@contextmanager
+def _another_writer(raw: Engine) -> Iterator[None]:
+    """Somebody holds the lock that writers take, past the library's own queue."""
+    with raw.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute("BEGIN IMMEDIATE")
+            yield
+            driver.execute("ROLLBACK")
+        else:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": store._PG_WRITE_LOCK})
+            yield
+
+
+def test_a_locked_store_is_busy(impatient: None, settings: Settings, raw: Engine, connect: Connect) -> None:
+    """While somebody else writes for long: StoreError after the wait, reading works, and later writing does again."""
+    reg = connect(settings)
+    with _another_writer(raw):
+        with pytest.raises(errors.StoreError, match="busy") as caught:
+            created(reg)
+        assert [] == reg.models.find()
+    assert_helpful(caught.value)
+    assert created(reg) == reg.models.find()[0]
+
+
+def test_a_queue_that_does_not_move_is_busy(impatient: None, sqlite_url: str, connect: Connect, tmp_path: Path) -> None:
+    """SQLite's writers queue at a file lock: one that is stopped in front hangs nobody for ever."""
+    reg = connect(Settings(sqlite_url, [KEY_A]))
+    lock = Path(sqlite_url.removeprefix("sqlite:///") + ".lock")
+    with file_lock(lock, 1), pytest.raises(errors.StoreError, match="busy") as caught:
+        created(reg)
+    assert_helpful(caught.value)
+    assert created(reg) == reg.models.find()[0]
+
+
+def test_the_lock_that_came_too_late_is_let_go(tmp_path: Path) -> None:
+    """A waiter that gave up does not keep the lock when its turn comes at last."""
+    path = tmp_path / "lock"
+    with file_lock(path, 1), pytest.raises(TimeoutError), file_lock(path, 0.05):
+        pass
+    for _ in range(3):
+        with file_lock(path, 5):
+            pass
+
+
+def test_the_lock_is_handed_over(tmp_path: Path) -> None:
+    """Whoever waits gets it when it is free, one at a time."""
+    path, inside, most = tmp_path / "lock", [0], [0]
+
+    def enter() -> None:
+        for _ in range(20):
+            with file_lock(path, 30):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0)
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=enter) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (0, 1) == (inside[0], most[0])
+
+
+def test_a_deleted_file_stays_gone(sqlite_url: str, connect: Connect) -> None:
+    """An open registry neither goes on with a file that nobody can find, nor makes an empty one in its place."""
+    reg, path = connect(Settings(sqlite_url, [KEY_A])), Path(sqlite_url.removeprefix("sqlite:///"))
+    created(reg)
+    path.unlink()
+    for call in (lambda: reg.models.find(), lambda: created(reg), lambda: reg._store.check()):
+        with pytest.raises(errors.StoreError, match="gone") as caught:
+            call()
+        assert_helpful(caught.value)
+    assert not path.exists()
+
+
+def test_a_deleted_folder(sqlite_url: str, connect: Connect) -> None:
+    """The same where the folder is gone with it."""
+    reg, path = connect(Settings(sqlite_url, [KEY_A])), Path(sqlite_url.removeprefix("sqlite:///"))
+    path.parent.rename(path.parent.with_name("elsewhere"))
+    with pytest.raises(errors.StoreError, match="gone"):
+        created(reg)
+
+
+@pytest.mark.parametrize("content", [b"this is no database at all " * 100, b"SQLite format 3\0" + b"x" * 5000])
+def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
+    """It is told, and left as it is."""
+    path = tmp_path / "registry.db"
+    path.write_bytes(content)
+    with pytest.raises(errors.StoreError, match="damaged or not a database") as caught:
+        Registry.connect(Settings(f"sqlite:///{path}", [KEY_A]))
+    assert_helpful(caught.value)
+    assert content == path.read_bytes()
+
+
+def test_a_path_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file where a folder should be: a StoreError, not an OSError."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.StoreError) as caught:
+        Registry.connect(Settings(f"sqlite:///{tmp_path / 'file' / 'registry.db'}", [KEY_A]))
+    assert_helpful(caught.value)
+
+
+def test_a_read_only_store(store_url: str, settings: Settings, reg: Registry, raw: Engine, connect: Connect) -> None:
+    """Reading works; a change says that the store is read-only and saves nothing. Root may write everywhere: for SQLite
+    the database itself is told to refuse."""
+    model = created(reg)
+    reader = connect(settings)
+    if raw.dialect.name == "sqlite":
+        reader._store._writing = _query_only(reader._store)
+    else:
+        name = make_url(store_url).database
+        with raw.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'
+            )
+        reader._store.engine.dispose()
+    with pytest.raises(errors.StoreError, match="read-only") as caught:
+        created(reader)
+    assert_helpful(caught.value)
+    assert [model] == reader.models.find()
+
+
+def _query_only(a_store: Store) -> Any:
+    engine = create_engine(a_store.url, creator=lambda: _refusing(a_store))
+    return engine.execution_options(registry_begin="BEGIN")
+
+
+def _refusing(a_store: Store) -> object:
+    connection = a_store.engine.raw_connection().driver_connection
+    assert connection is not None
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+@contextmanager
+def _as_somebody_else() -> Iterator[None]:
+    """Without root's right to write everywhere."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(pwd.getpwnam(postgres.USER_IN_PLACE_OF_ROOT).pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(("file", "folder"), [(0o444, 0o777), (0o444, 0o555), (0o666, 0o555), (0o000, 0o777)])
+def test_files_without_permission(sqlite_template: Path, file: int, folder: int) -> None:
+    """After a wrong chmod a change is refused with advice on permissions, and nothing is saved."""
+    with tempfile.TemporaryDirectory() as base:
+        place = Path(base) / "store"
+        place.mkdir()
+        path = Path(shutil.copy(sqlite_template, place / "registry.db"))
+        before = path.read_bytes()
+        for each, mode in ((path, file), (place, folder), (Path(base), 0o755)):
+            each.chmod(mode)
+        a_store = Store(f"sqlite:///{path}")
+        with _as_somebody_else(), pytest.raises(errors.StoreError, match="permissions") as caught:
+            _delete_all_and_fail(a_store)
+        a_store.close()
+        assert_helpful(caught.value)
+        place.chmod(0o755)
+        path.chmod(0o600)
+        assert before == path.read_bytes()
+
+
+def test_a_server_that_does_not_answer() -> None:
+    """Nothing listens at the port: the message names the setting, and tells no password."""
+    url = "postgresql+psycopg://user:hidden-word@127.0.0.1:1/registry"
+    with pytest.raises(errors.StoreError, match="REGISTRY_DATABASE_URL") as caught:
+        Registry.connect(Settings(url, [KEY_A]))
+    assert_helpful(caught.value)
+    told = "".join(traceback.format_exception(caught.value)) + repr(Store(url)) + repr(Settings(url))
+    assert "hidden-word" not in told
+
+
+def test_a_database_that_does_not_exist(postgresql: postgres.Databases, postgresql_template: str) -> None:
+    """A typing error in the URL is a StoreError too."""
+    url = make_url(postgresql_template).set(database="nowhere").render_as_string(hide_password=False)
+    with pytest.raises(errors.StoreError) as caught:
+        Registry.connect(Settings(url, [KEY_A]))
+    assert_helpful(caught.value)
+
+
+def test_connections_that_were_cut_are_made_anew(postgresql_url: str, connect: Connect) -> None:
+    """After a restart of the server the next call works; a broken connection is not handed out again."""
+    reg = connect(Settings(postgresql_url, [KEY_A]))
+    model = created(reg)
+    engine = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    engine.dispose()
+    assert [model] == reg.models.find()
+
+
+def _delete_all_and_fail(a_store: Store) -> None:
+    with a_store.write() as session:
+        session.execute(text("DELETE FROM models"))
+        raise ZeroDivisionError
+
+
+def test_an_error_leaves_no_trace(reg: Registry) -> None:
+    """Whatever goes wrong inside a change, all of it is taken back."""
+    model = created(reg)
+    with pytest.raises(ZeroDivisionError):
+        _delete_all_and_fail(reg._store)
+    assert [model] == reg.models.find()
+
+
+def test_a_reading_transaction_sees_one_state(settings: Settings, reg: Registry) -> None:
+    """What is committed meanwhile is not seen by statements of the same reading transaction."""
+    created(reg)
+    count = text("SELECT count(*) FROM models")
+    with reg._store.read() as session:
+        before = session.execute(count).scalar_one()
+        created(reg)
+        assert before == session.execute(count).scalar_one() == 1
+    with reg._store.read() as session:
+        assert 2 == session.execute(count).scalar_one()
+
+
+def test_sqlite_is_configured_to_keep_its_word(sqlite_url: str) -> None:
+    """Write-ahead log, full synchronisation (a commit outlives a power cut), foreign keys: on every connection."""
+    a_store = Store(sqlite_url)
+    for _ in range(2):
+        with a_store.read() as session:
+            found = [session.execute(text(f"PRAGMA {name}")).scalar_one() for name in ("journal_mode", "synchronous")]
+            assert ["wal", 2, 1] == [*found, session.execute(text("PRAGMA foreign_keys")).scalar_one()]
+    a_store.close()

@@ -1,0 +1,245 @@
+"""The audit log as a page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from registry import Actor, Registry, Role
+from tests.factories import ADMIN, CANARY, bound, created, embedding, generation, ner
+from tests.pages.driver import Dashboard
+
+BOB = Actor("bob@example.com", Role.ADMIN, "test")
+
+
+def _rows(dashboard: Dashboard) -> list[tuple[str, str, str, str]]:
+    if not dashboard.at.dataframe:
+        return []
+    return list(dashboard.table[["actor", "action", "target", "changes"]].itertuples(index=False, name=None))
+
+
+def _targets(dashboard: Dashboard) -> list[str]:
+    return [row[2] for row in _rows(dashboard)]
+
+
+def test_newest_first(dashboard: Dashboard, reg: Registry) -> None:
+    """Each entry tells when, who, what, on what, and which fields changed from what to what; the newest comes first."""
+    model = created(reg, generation(name="Old name"))
+    reg.models.update(model.id, {"name": "New name", "config": {"temperature": 0}}, version=1, actor=BOB)
+    reg.models.set_status(model.id, "inactive", actor=BOB)
+    rows = _rows(dashboard.open("audit"))
+    assert [row[:3] for row in rows] == [
+        ("bob@example.com", "Status changed", "New name"),
+        ("bob@example.com", "Model edited", "New name"),
+        ("alice@example.com", "Model registered", "Old name"),
+    ]
+    assert [row[3] for row in rows[:2]] == [
+        "Status: active → inactive",
+        "Temperature: 0.7 → 0.0; Name: Old name → New name",
+    ]
+    times = list(dashboard.table["at"])
+    assert times == sorted(times, reverse=True)
+    assert datetime.now(UTC) - times[0] < timedelta(minutes=1)
+
+
+def test_an_entry_in_full(dashboard: Dashboard, reg: Registry) -> None:
+    """Selecting an entry shows every field before and after, who acted how, and the knowledge bases concerned."""
+    model = created(reg, generation(name="M"))
+    bound(reg, model, name="Contracts")
+    reg.models.update(model.id, {"api_key": "sk-new", "config": {"tags": ["a"]}}, version=1, actor=BOB)
+    dashboard.open("audit").select_row(0)
+    fields = dashboard.at.table[0].value
+    assert fields.to_numpy().tolist() == [["API key", "set", "changed"], ["Tags", "none", "a"]]
+    assert list(fields.columns) == ["Field", "Before", "After"]
+    for part in ("Model edited", "bob@example.com (admin, via test)", model.id, "Knowledge bases: Contracts", "UTC"):
+        assert part in dashboard.text
+
+
+def test_keys_are_only_words(dashboard: Dashboard, reg: Registry) -> None:
+    """Of a key the log tells that it was set, changed or removed; neither it nor its ciphertext goes to the browser."""
+    model = created(reg, generation(provider="ollama", model_id="x", api_key=CANARY))
+    reg.models.update(model.id, {"api_key": None}, version=1, actor=ADMIN)
+    dashboard.open("audit").select_row(0)
+    assert dashboard.at.table[0].value.to_numpy().tolist() == [["API key", "set", "–"]]
+    dashboard.select_row(1)
+    assert ["API key", "–", "set"] in dashboard.at.table[0].value.to_numpy().tolist()
+    assert CANARY.encode() not in dashboard.sent()
+    assert b"gAAAA" not in dashboard.sent()
+
+
+def test_white_space_is_written_out(dashboard: Dashboard, reg: Registry) -> None:
+    """Values that would not be seen, such as a blank line, are shown as they are typed."""
+    model = created(reg, ner())
+    reg.models.update(model.id, {"config": {"stop_sequences": ["\n\n"]}}, version=1, actor=ADMIN)
+    assert _rows(dashboard.open("audit"))[0][3] == "Stop sequences: none → \\n\\n"
+
+
+FILTERS: list[tuple[dict[str, str], list[str]]] = [
+    ({"action": "Model registered"}, ["Two", "One"]),
+    ({"action": "Status changed"}, ["One"]),
+    ({"action": "Model deleted"}, []),
+    ({"actor": "bob@example.com"}, ["One", "Two"]),
+    ({"actor": "bob@example.com", "action": "Model registered"}, ["Two"]),
+    ({"target": "One"}, ["One", "One"]),
+    ({"target": "on"}, []),
+    ({"search": "INACTIVE"}, ["One"]),
+    ({"search": "wo"}, ["Two"]),
+    ({"time": "Last 24 hours"}, ["One", "Two", "One"]),
+    ({"action": "nothing", "actor": "nobody", "time": "ever"}, ["One", "Two", "One"]),
+]
+
+
+@pytest.fixture
+def history(reg: Registry) -> Registry:
+    """A registry in which two people did three things."""
+    one = created(reg, generation(name="One"))
+    reg.models.create(embedding(name="Two"), actor=BOB)
+    reg.models.set_status(one.id, "inactive", actor=BOB)
+    return reg
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize(("query", "targets"), FILTERS)
+def test_filters(dashboard: Dashboard, query: dict[str, str], targets: list[str]) -> None:
+    """Action, actor, target, time and text narrow the log together; a link holds them; unknown values are left out."""
+    assert _targets(dashboard.open("audit", **query)) == targets
+
+
+def test_a_target_is_found_by_its_id(dashboard: Dashboard, history: Registry) -> None:
+    """The id finds a model's whole history, also under names that it had before."""
+    model = history.models.get("One")
+    history.models.update(model.id, {"name": "Uno"}, version=model.version, actor=BOB)
+    assert _targets(dashboard.open("audit", target=model.id)) == ["Uno", "One", "One"]
+
+
+def test_between_two_dates(dashboard: Dashboard, history: Registry) -> None:
+    """Both dates are included; an open range filters nothing."""
+    today = datetime.now(UTC).date()
+    dashboard.open("audit", time="Between two dates")
+    dates = dashboard.at.date_input(key="dates")
+    for chosen, found in [
+        ((today, today), 3),
+        ((today - timedelta(days=9), today - timedelta(days=2)), 0),
+        ((today - timedelta(days=9),), 3),
+    ]:
+        dates.set_value(chosen)
+        dashboard.run()
+        assert len(_targets(dashboard)) == found
+        dates = dashboard.at.date_input(key="dates")
+
+
+@pytest.mark.parametrize("text", ["'; DROP TABLE audit_log; --", "%", "_", "\\", "\0", "x" * 255, "🙈", '{"a":1}'])
+@pytest.mark.parametrize("field", ["search", "target"])
+def test_text_is_text(dashboard: Dashboard, history: Registry, field: str, text: str) -> None:
+    """SQL, wildcards and odd characters match nothing by magic and break nothing."""
+    dashboard.open("audit", **{field: text})
+    assert len(_targets(dashboard)) == (3 if text == "\0" else 0 if field == "target" else len(_found(history, text)))
+    assert len(history.audit.find().entries) == 3
+
+
+def _found(reg: Registry, text: str) -> list[Any]:
+    return [
+        entry
+        for entry in reg.audit.find().entries
+        if text in entry.target_name or any(text in change.field for change in entry.changes)
+    ]
+
+
+def test_nothing_matches(dashboard: Dashboard, history: Registry) -> None:
+    """Where filters leave nothing, the page says so."""
+    dashboard.open("audit", search="nowhere to be found")
+    assert "No entry matches" in dashboard.at.info[0].value
+
+
+def test_an_empty_log(dashboard: Dashboard) -> None:
+    """An empty log says what it is for."""
+    dashboard.open("audit")
+    assert "Nothing has happened yet" in dashboard.at.info[0].value
+
+
+def test_paging(dashboard: Dashboard, reg: Registry) -> None:
+    """Fifty entries a page; older and newer lead through all of them, each once, and end at the ends."""
+    model = created(reg, generation())
+    for number in range(119):
+        reg.models.set_status(model.id, ("inactive", "active")[number % 2], actor=ADMIN)
+    pages = [_times(dashboard.open("audit"))]
+    assert _disabled(dashboard) == ["Newer"]
+    pages += [_times(dashboard.click("Older")), _times(dashboard.click("Older"))]
+    assert _disabled(dashboard) == ["Older"]
+    assert [len(page) for page in pages] == [50, 50, 20]
+    whole = [time for page in pages for time in page]
+    assert whole == sorted(set(whole), reverse=True)
+    assert _times(dashboard.click("Newer")) == pages[1]
+    assert _times(dashboard.click("Newer")) == pages[0]
+
+
+def test_paging_leaves_nothing_out_while_entries_are_added(dashboard: Dashboard, reg: Registry) -> None:
+    """Entries that are written meanwhile push none off the pages: every one that was there is shown."""
+    model = created(reg, generation())
+    for number in range(60):
+        reg.models.set_status(model.id, ("inactive", "active")[number % 2], actor=ADMIN)
+    first = _times(dashboard.open("audit"))
+    reg.models.set_status(model.id, "deprecated", actor=ADMIN)
+    second = _times(dashboard.click("Older"))
+    assert set(first) | set(second) == {entry.at for entry in reg.audit.find(limit=100).entries[1:]}
+
+
+def test_a_filter_begins_at_the_newest(dashboard: Dashboard, reg: Registry) -> None:
+    """Changing a filter on an older page leads back to the first page of what it finds."""
+    model = created(reg, generation(name="M"))
+    for number in range(60):
+        reg.models.set_status(model.id, ("inactive", "active")[number % 2], actor=ADMIN)
+    dashboard.open("audit").click("Older")
+    dashboard.at.selectbox(key="action").set_value("model:set_status")
+    dashboard.run()
+    assert len(_targets(dashboard)) == 50
+    assert _disabled(dashboard) == ["Newer"]
+
+
+def test_a_selection_does_not_carry_over(dashboard: Dashboard, reg: Registry) -> None:
+    """An entry selected on one page is not taken for another one on the next."""
+    model = created(reg, generation())
+    for number in range(60):
+        reg.models.set_status(model.id, ("inactive", "active")[number % 2], actor=ADMIN)
+    dashboard.open("audit").select_row(0)
+    assert dashboard.at.table
+    assert not dashboard.click("Older").at.table
+
+
+def test_names_are_text_not_markup(dashboard: Dashboard, reg: Registry) -> None:
+    """Markdown in names is shown as typed in the details."""
+    created(reg, generation(name="**b** :material/key: $x$ [l](http://x)"))
+    dashboard.open("audit").select_row(0)
+    heading = next(node.value for node in dashboard.at.markdown if "Model registered" in node.value)
+    assert r"\*\*b\*\* \:material/key\: \$x\$ \[l\]\(http\:" in heading
+
+
+def test_everything_that_is_done_on_the_pages_is_told(dashboard: Dashboard, reg: Registry) -> None:
+    """Status, default, moving and deleting from the list stand in the log, under the name of whoever is signed in."""
+    created(reg, generation(name="Heir"))
+    bound(reg, created(reg, generation(name="M")), name="Contracts")
+    dashboard.open().act("Heir", "Set as default").act("M", "Deprecate").act("M", "Delete").click("Move and delete")
+    rows = _rows(dashboard.open("audit"))[:4]
+    assert [row[:3] for row in rows] == [
+        ("Local administrator", "Model deleted", "M"),
+        ("Local administrator", "Knowledge base moved", "Contracts"),
+        ("Local administrator", "Status changed", "M"),
+        ("Local administrator", "Default chosen", "Heir"),
+    ]
+    assert [row[3] for row in rows[1:]] == [
+        "Generation model: M → Heir",
+        "Status: active → deprecated",
+        "Default: – → Heir",
+    ]
+    dashboard.select_row(0)
+    assert "Reassigned to: Heir" in dashboard.text
+
+
+def _times(dashboard: Dashboard) -> list[Any]:
+    return list(dashboard.table["at"])
+
+
+def _disabled(dashboard: Dashboard) -> list[str]:
+    return [button.label for button in dashboard.at.button if button.disabled]

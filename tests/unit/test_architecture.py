@@ -1,0 +1,96 @@
+"""The arrows of the design: who may import whom, and what the library may not load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = sorted((ROOT / "registry").rglob("*.py"))
+PAGES = [*sorted((ROOT / "pages").rglob("*.py")), ROOT / "app.py"]
+
+ORDER = (
+    {"__main__", "demo", "demo_data", "api"},
+    {"__init__", "client"},
+    {"models", "proxy", "probe"},
+    {"knowledge_bases", "editing", "rotation"},
+    {"audit"},
+    {"queries"},
+    {"store", "catalog"},
+    {"tables", "validation"},
+    {"specs", "crypto", "settings"},
+    {"providers", "records", "endpoints", "actors", "filelock"},
+    {"errors"},
+)
+RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
+
+
+def imported(source: str) -> Iterator[str]:
+    """The modules that a source imports when it is loaded, by their full names; those inside functions are left out."""
+    for node in ast.parse(source).body:
+        guarded = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for part in () if guarded or isinstance(node, ast.FunctionDef | ast.ClassDef) else ast.walk(node):
+            if isinstance(part, ast.Import):
+                yield from (alias.name for alias in part.names)
+            elif isinstance(part, ast.ImportFrom) and part.module:
+                yield part.module
+                yield from (f"{part.module}.{alias.name}" for alias in part.names)
+
+
+def against_the_arrows(name: str, source: str) -> list[str]:
+    """Modules of the library that this one may not import."""
+    used = {module.split(".")[1] for module in imported(source) if module.startswith("registry.")}
+    return sorted(module for module in used & RANK.keys() if RANK[module] < RANK[name])
+
+
+def foreign(source: str, banned: set[str]) -> set[str]:
+    """Banned packages that a source imports."""
+    return {module.split(".")[0] for module in imported(source)} & banned
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in LIBRARY if path.parent.name == "registry"], ids=lambda path: path.stem
+)
+def test_arrows_inside_the_library_go_one_way(path: Path) -> None:
+    """A module imports only from its own layer or those below it, and each has its place."""
+    assert path.stem in RANK
+    assert against_the_arrows(path.stem, path.read_text()) == []
+
+
+def test_an_arrow_against_the_order_would_be_seen() -> None:
+    """The control: the audit log that imports the models is found, and so is an import inside an if."""
+    assert against_the_arrows("audit", "from registry.models import Models") == ["models"]
+    assert against_the_arrows("audit", "if True:\n    from registry import models") == ["models"]
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_library_knows_no_pages(path: Path) -> None:
+    """No Streamlit, no pandas and no page in it; LiteLLM only inside a function."""
+    assert foreign(path.read_text(), {"streamlit", "pandas", "pages", "app", "litellm"}) == set()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_pages_know_no_sql_and_no_provider(path: Path) -> None:
+    """They ask the library, and not one of its inner modules."""
+    assert foreign(path.read_text(), {"sqlalchemy", "psycopg", "alembic", "litellm", "httpx", "cryptography"}) == set()
+    inner = {"store", "tables", "queries", "editing", "crypto", "audit", "models", "knowledge_bases", "validation"}
+    used = {module.split(".")[1] for module in imported(path.read_text()) if module.startswith("registry.")}
+    assert used & inner == set()
+
+
+def test_a_banned_import_would_be_seen() -> None:
+    """The control."""
+    assert {"sqlalchemy"} == foreign("from sqlalchemy.orm import Session", {"sqlalchemy", "httpx"})
+
+
+def test_importing_the_library_loads_nothing_heavy() -> None:
+    """KB code pays for no Streamlit, LiteLLM, pandas, Alembic or FastAPI. The control: SQLAlchemy it does load."""
+    watched = ["streamlit", "litellm", "pandas", "alembic", "fastapi", "sqlalchemy"]
+    program = f"import sys, registry; print(*[name for name in {watched} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["sqlalchemy"]

@@ -1,0 +1,192 @@
+"""The command line, run as administrators run it: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import ProgrammingError
+
+from registry import Actor, Registry, Settings, crypto
+from tests.factories import KEY_A, created
+from tests.sabotage import remove_audit_triggers
+
+ROOT = Path(__file__).parents[2]
+ME = Actor("alice@example.com", role="admin")
+
+
+def run(*arguments: str, folder: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """``python -m registry …`` with these environment variables and no other settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "LITELLM_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "registry", *arguments],
+        env={**inherited, "PYTHONPATH": str(ROOT), **variables},
+        cwd=folder or ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None:
+    """Exit code 1, one line on standard error for whoever typed the command, and nothing else."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("registry: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
+def test_migrate_sets_up_an_empty_store(empty_url: str, again: bool) -> None:
+    """The same command sets up a store and brings it up to date; run again it changes nothing."""
+    variables = {"REGISTRY_DATABASE_URL": empty_url, "REGISTRY_FERNET_KEYS": KEY_A}
+    if again:
+        run("migrate", **variables)
+    done = run("migrate", **variables)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "The store is up to date.\n", "")
+    with Registry.connect(Settings(empty_url, [KEY_A])) as reg:
+        assert reg.key_status().ok
+        assert created(reg).has_api_key
+
+
+def test_migrate_without_keys_leaves_the_store_without_secret(empty_url: str) -> None:
+    """Who owns the tables need not know the keys; the first run with keys gives the store its secret."""
+    run("migrate", REGISTRY_DATABASE_URL=empty_url)
+    with Registry.connect(Settings(empty_url)) as reg:
+        assert not reg.key_status().ok
+    run("migrate", REGISTRY_DATABASE_URL=empty_url, REGISTRY_FERNET_KEYS=KEY_A)
+    with Registry.connect(Settings(empty_url, [KEY_A])) as reg:
+        assert reg.key_status().ok
+
+
+@pytest.fixture
+def granted_url(postgresql_url: str) -> Iterator[str]:
+    """A store on PostgreSQL, as seen by the role that the dashboard runs as; the role's name needs quoting."""
+    role = f"registry app {uuid4().hex}"
+    owner = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
+    with owner.connect() as connection:
+        connection.execute(text(f'CREATE ROLE "{role}" LOGIN'))
+        done = run("migrate", "--grant", role, REGISTRY_DATABASE_URL=postgresql_url)
+        assert done.returncode == 0, done.stderr
+        yield make_url(postgresql_url).set(username=role).render_as_string(hide_password=False)
+        connection.execute(text(f'DROP OWNED BY "{role}"'))
+        connection.execute(text(f'DROP ROLE "{role}"'))
+    owner.dispose()
+
+
+def test_migrate_grants_what_the_dashboard_needs(granted_url: str) -> None:
+    """The role that the dashboard runs as can do all that the library does, the audit log included."""
+    with Registry.connect(Settings(granted_url, [KEY_A])) as reg:
+        model = created(reg)
+        reg.models.set_default(model.id, actor=ME)
+        reg.knowledge_bases.bind("kb", name="Any", **{model.type: model.id}, actor=ME)
+        reg.models.clear_default(model.type, actor=ME)
+        reg.knowledge_bases.remove("kb", actor=ME)
+        reg.models.delete(model.id, actor=ME)
+        assert reg.audit.verify().checked == 6
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_log SET actor = 'nobody'",
+        "DELETE FROM audit_log",
+        "TRUNCATE audit_log",
+        "ALTER TABLE audit_log DISABLE TRIGGER ALL",
+        "DROP TABLE audit_log",
+        "CREATE TABLE more (id integer)",
+        "UPDATE alembic_version SET version_num = '9999'",
+    ],
+)
+def test_migrate_grants_no_more_than_that(granted_url: str, statement: str) -> None:
+    """For that role the log only grows, even without the triggers, which it cannot touch; nor can it change a table."""
+    engine = create_engine(granted_url)
+    with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_grant_needs_a_role_that_exists(postgresql_url: str) -> None:
+    """The message names the role and says how to make one."""
+    done = run("migrate", "--grant", "no such role", REGISTRY_DATABASE_URL=postgresql_url)
+    assert_refused(done, "no role “no such role”. Create it")
+
+
+def test_verify_tells_an_intact_log_from_an_altered_one(store_url: str, reg: Registry, raw: Engine) -> None:
+    """Exit code 0 and the number of entries, or 1 and the first entry that is not as it was written."""
+    variables = {"REGISTRY_DATABASE_URL": store_url, "REGISTRY_FERNET_KEYS": KEY_A}
+    created(reg)
+    created(reg)
+    done = run("verify", **variables)
+    assert (done.returncode, done.stdout) == (0, "The audit log is intact: 2 entries.\n")
+    remove_audit_triggers(raw)
+    with raw.begin() as connection:
+        connection.execute(text("UPDATE audit_log SET actor = 'somebody else' WHERE seq = 2"))
+    assert_refused(run("verify", **variables), "intact up to entry 1. Entry 2 was altered.")
+
+
+def test_grant_is_for_postgresql(sqlite_url: str) -> None:
+    assert_refused(run("migrate", "--grant", "app", REGISTRY_DATABASE_URL=sqlite_url), "Only PostgreSQL has roles")
+
+
+def test_new_key_prints_a_usable_key() -> None:
+    """What it prints is what REGISTRY_FERNET_KEYS takes, and another one each time."""
+    keys = [run("new-key").stdout.strip() for _ in range(2)]
+    assert keys[0] != keys[1]
+    assert len(crypto.Keyring(keys).key_ids) == 2
+
+
+def test_demo_fills_the_dashboards_store(tmp_path: Path) -> None:
+    """Without further words it is the store that the dashboard opens, with the key file beside it."""
+    done = run("demo", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("The store holds 26 models, 12 knowledge bases and ")
+    key = tmp_path / ".data" / "fernet.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    with Registry.connect(Settings(f"sqlite:///{tmp_path / '.data' / 'registry.db'}", [key.read_text()])) as reg:
+        assert len(reg.models.find()) == 26
+    assert_refused(run("demo", folder=tmp_path), "The store is not empty")
+
+
+def test_demo_refuses_a_store_with_a_proxy(tmp_path: Path) -> None:
+    done = run("demo", folder=tmp_path, LITELLM_PROXY_URL="http://localhost:4000")
+    assert_refused(done, "unset LITELLM_PROXY_URL")
+    assert not (tmp_path / ".data" / "registry.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "Set REGISTRY_DATABASE_URL"),
+        ({"REGISTRY_DATABASE_URL": "mysql://localhost/registry"}, "must start with postgresql+psycopg://"),
+        ({"REGISTRY_DATABASE_URL": "nonsense"}, "is not a database URL"),
+        ({"REGISTRY_DATABASE_URL": "postgresql://u:hidden-password@127.0.0.1:1/x"}, "cannot be reached"),
+        ({"REGISTRY_DATABASE_URL": "sqlite:///{folder}/a.db", "REGISTRY_FERNET_KEYS": "short"}, "not a Fernet key"),
+        ({"REGISTRY_DATABASE_URL": "sqlite:////proc/registry/a.db"}, "read-only"),
+    ],
+    ids=["no store", "other database", "no URL", "no server", "bad key", "no folder"],
+)
+def test_migrate_says_what_is_wrong(variables: dict[str, str], message: str, tmp_path: Path) -> None:
+    """One line for the administrator, which repeats no password, and no traceback."""
+    done = run("migrate", **{name: value.format(folder=tmp_path) for name, value in variables.items()})
+    assert_refused(done, message)
+    assert "hidden-password" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("no-such-command",), ("demo", "--models", "-1"), ("demo", "--models", "many"), ("migrate", "x")]
+)
+def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "usage: python -m registry" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,98 @@
+"""Settings: what the environment says, and what the dashboard's own store adds."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from registry import Registry, Settings
+from registry.errors import SettingsError
+from registry.settings import KEY_FILE, STORE_FILE
+from tests.factories import KEY_A, KEY_B
+
+ENVIRONMENT = {
+    "REGISTRY_DATABASE_URL": "postgresql+psycopg://registry:hidden@db/registry",
+    "REGISTRY_FERNET_KEYS": f" {KEY_B}, {KEY_A} ,",
+    "LITELLM_PROXY_URL": "http://proxy:4000/",
+    "LITELLM_MASTER_KEY": "sk-master-hidden",
+    "LITELLM_API_KEY": "sk-call-hidden",
+}
+
+
+def test_settings_come_from_the_environment() -> None:
+    """Keys in their order, white space and a trailing slash left out."""
+    settings = Settings.from_env(ENVIRONMENT)
+    assert settings.database_url == ENVIRONMENT["REGISTRY_DATABASE_URL"]
+    assert [key.get_secret_value() for key in settings.fernet_keys] == [KEY_B, KEY_A]
+    assert settings.litellm_proxy_url == "http://proxy:4000"
+
+
+def test_an_empty_environment_names_no_store() -> None:
+    """KB code gets an error then, not an empty registry."""
+    settings = Settings.from_env({"REGISTRY_DATABASE_URL": " ", "LITELLM_API_KEY": ""})
+    assert Settings() == settings
+    with pytest.raises(SettingsError, match="REGISTRY_DATABASE_URL"):
+        Registry.connect(settings)
+
+
+def test_settings_show_no_secret() -> None:
+    """Neither the keys nor the password in the store's URL are in the repr."""
+    shown = repr(Settings.from_env(ENVIRONMENT))
+    assert not any(secret in shown for secret in (KEY_A, KEY_B, "hidden"))
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://db/x", "sqlite://", "sqlite:///:memory:", "nonsense", "postgresql+asyncpg://db/x", "oracle://x"]
+)
+def test_other_databases_are_refused(url: str) -> None:
+    """The message says which URLs there are."""
+    with pytest.raises(SettingsError, match="REGISTRY_DATABASE_URL"):
+        Registry.connect(Settings(url, [KEY_A]))
+
+
+def test_the_dashboard_makes_a_store_and_its_key(tmp_path: Path) -> None:
+    """The key file is its owner's alone, and so is the store."""
+    folder = tmp_path / "data"
+    with Registry.connect(Settings.for_dashboard(folder, {})) as registry:
+        assert registry.key_status().ok
+    modes = {name: stat.S_IMODE((folder / name).stat().st_mode) for name in (KEY_FILE, STORE_FILE)}
+    assert modes == {KEY_FILE: 0o600, STORE_FILE: 0o600}
+
+
+def test_the_key_file_is_used_again(tmp_path: Path) -> None:
+    """A second start finds the first one's key."""
+    first = Settings.for_dashboard(tmp_path, {})
+    Registry.connect(first).close()
+    assert first == Settings.for_dashboard(tmp_path, {})
+
+
+def test_a_lost_key_file_is_never_made_anew(tmp_path: Path) -> None:
+    """A new key could open nothing that the old one encrypted: the dashboard says so, and lists its models."""
+    Registry.connect(Settings.for_dashboard(tmp_path, {})).close()
+    (tmp_path / KEY_FILE).unlink()
+    with Registry.connect(Settings.for_dashboard(tmp_path, {})) as registry:
+        assert not (tmp_path / KEY_FILE).exists()
+        assert not registry.key_status().ok
+        assert registry.models.find() == []
+
+
+def test_configured_keys_come_before_the_key_file(tmp_path: Path) -> None:
+    """With REGISTRY_FERNET_KEYS no file is made."""
+    settings = Settings.for_dashboard(tmp_path, {"REGISTRY_FERNET_KEYS": KEY_A})
+    assert [key.get_secret_value() for key in settings.fernet_keys] == [KEY_A]
+    assert not (tmp_path / KEY_FILE).exists()
+
+
+def test_the_dashboard_does_not_start_without_keys_on_another_store(tmp_path: Path) -> None:
+    """A key file beside one of several replicas would be a key that the others do not have."""
+    with pytest.raises(SettingsError, match="REGISTRY_FERNET_KEYS"):
+        Settings.for_dashboard(tmp_path, {"REGISTRY_DATABASE_URL": "postgresql+psycopg://db/registry"})
+    assert not (tmp_path / KEY_FILE).exists()
+
+
+def test_kb_code_needs_no_encryption_key(tmp_path: Path) -> None:
+    """It may list and bind; only what needs a key fails."""
+    with Registry.connect(Settings(f"sqlite:///{tmp_path / 'r.db'}")) as registry:
+        assert registry.models.find() == []

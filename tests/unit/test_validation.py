@@ -1,0 +1,302 @@
+"""What may come in: each fault is told at the field it belongs to, without repeating the input."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry import EmbeddingConfig, ModelCreate
+from registry.errors import InvalidModelError
+from registry.providers import PROVIDERS
+from registry.records import ModelType
+from registry.specs import CONFIGS, config_fields
+from registry.validation import check_text, name_key, parse_create, parse_update
+from tests.factories import BUILDERS, CANARY, azure, embedding, generation, ner, ollama
+
+LONG = "x" * 256
+MEGABYTE = "x" * 1_000_000
+NAN, INFINITY = float("nan"), float("inf")
+
+
+def faults(spec: Any, **options: Any) -> dict[str, str]:
+    """The fields at fault, with their messages."""
+    with pytest.raises(InvalidModelError) as refusal:
+        parse_create(spec, **options)
+    return refusal.value.fields
+
+
+@pytest.mark.parametrize("kind", list(ModelType))
+def test_a_valid_model_comes_out_with_its_defaults(kind: ModelType) -> None:
+    """What was given stays, and every parameter that was not has its default."""
+    spec = parse_create(BUILDERS[kind]())
+    assert set(CONFIGS[kind].model_fields) == set(spec.config)
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    """Normalized cosine vectors in batches of 32; 0.7 for generation; a cold, narrow NER that answers in JSON."""
+    vectors, text, names = (parse_create(builder()).config for builder in (embedding, generation, ner))
+    assert {"normalize": True, "distance_metric": "cosine", "batch_size": 32, "tags": []}.items() <= vectors.items()
+    assert {"temperature": 0.7, "top_p": 1.0, "top_k": None, "timeout_seconds": 120}.items() <= text.items()
+    assert {"supports_streaming": True, "supports_json_mode": False, "supports_vision": False}.items() <= text.items()
+    cold = {"temperature": 0.0, "top_p": 0.15, "top_k": 30, "response_format": "json", "timeout_seconds": 30}
+    assert cold.items() <= names.items()
+
+
+def test_a_pydantic_object_is_taken_like_a_mapping() -> None:
+    """`create` takes either, and a config class in the place of a mapping."""
+    mapping = embedding()
+    spec = ModelCreate(**{**mapping, "config": EmbeddingConfig(dimensions=1536, max_tokens=8191)})
+    assert parse_create(mapping) == parse_create(spec)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"type": "rerank"}, "type"),
+        ({"type": None}, "type"),
+        ({"type": ["embedding"]}, "type"),
+        ({"provider": "acme"}, "provider"),
+        ({"provider": None}, "provider"),
+        ({"provider": {"a": 1}}, "provider"),
+        ({"name": ""}, "name"),
+        ({"name": "   "}, "name"),
+        ({"name": LONG}, "name"),
+        ({"name": MEGABYTE}, "name"),
+        ({"name": "a\x00b"}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"name": "a\u202eb"}, "name"),
+        ({"name": "\ud800"}, "name"),
+        ({"name": 7}, "name"),
+        ({"model_id": ""}, "model_id"),
+        ({"model_id": LONG}, "model_id"),
+        ({"model_id": "a\tb"}, "model_id"),
+        ({"model_id": "os.environ/OPENAI_API_KEY"}, "model_id"),
+        ({"status": "retired"}, "status"),
+        ({"is_default": "perhaps"}, "is_default"),
+        ({"api_endpoint": 5}, "api_endpoint"),
+        ({"api_endpoint": "javascript:alert(1)"}, "api_endpoint"),
+        ({"api_endpoint": MEGABYTE}, "api_endpoint"),
+        ({"api_endpoint": "https://os.environ/SECRET"}, "api_endpoint"),
+        ({"api_key": "two words"}, "api_key"),
+        ({"api_key": "line\nbreak"}, "api_key"),
+        ({"api_key": "schlüssel"}, "api_key"),
+        ({"api_key": MEGABYTE}, "api_key"),
+        ({"api_key": "os.environ/OPENAI_API_KEY"}, "api_key"),
+        ({"api_key": 5}, "api_key"),
+        ({"connection": {"deployment": "x"}}, "connection"),
+        ({"connection": {"organization": "a\x07b"}}, "connection.organization"),
+        ({"connection": {"organization": MEGABYTE}}, "connection.organization"),
+        ({"connection": {"organization": "os.environ/ORG"}}, "connection.organization"),
+        ({"connection": "organization"}, "connection"),
+        ({"config": "none"}, "config"),
+        ({"config": None}, "config"),
+        ({"unknown": 1}, "unknown"),
+    ],
+)
+def test_each_fault_is_told_at_its_field(change: dict[str, Any], field: str) -> None:
+    """The field is named, the message is a sentence, and nothing of the input is in it."""
+    found = faults({**generation(), **change})
+    assert [field] == list(found)
+    assert found[field].endswith(".")
+    assert not any(len(value) > 3 and value in found[field] for value in change.values() if isinstance(value, str))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("embedding", "dimensions", 0),
+        ("embedding", "dimensions", 8193),
+        ("embedding", "dimensions", -1),
+        ("embedding", "dimensions", 1.5),
+        ("embedding", "dimensions", "many"),
+        ("embedding", "dimensions", True),
+        ("embedding", "dimensions", 10**400),
+        ("embedding", "dimensions", NAN),
+        ("embedding", "dimensions", None),
+        ("embedding", "max_tokens", 0),
+        ("embedding", "max_tokens", 200_001),
+        ("embedding", "normalize", "yes"),
+        ("embedding", "distance_metric", "manhattan"),
+        ("embedding", "batch_size", 0),
+        ("embedding", "batch_size", 1001),
+        ("embedding", "temperature", 0.5),
+        ("generation", "context_window", 1023),
+        ("generation", "context_window", 10_000_001),
+        ("generation", "max_output_tokens", 0),
+        ("generation", "max_output_tokens", 128_001),
+        ("generation", "temperature", -0.1),
+        ("generation", "temperature", 2.1),
+        ("generation", "temperature", NAN),
+        ("generation", "temperature", INFINITY),
+        ("generation", "top_p", 1.01),
+        ("generation", "top_k", 0),
+        ("generation", "top_k", 1001),
+        ("generation", "timeout_seconds", 601),
+        ("generation", "cost_per_1m_input", -1),
+        ("generation", "cost_per_1m_output", NAN),
+        ("generation", "tags", ["x" * 51]),
+        ("generation", "tags", ["a"] * 21),
+        ("generation", "tags", [""]),
+        ("generation", "tags", ["a\x00b"]),
+        ("generation", "tags", "word"),
+        ("generation", "dimensions", 3),
+        ("ner", "max_tokens", 100_001),
+        ("ner", "response_format", "xml"),
+        ("ner", "stop_sequences", [""]),
+        ("ner", "stop_sequences", ["x" * 101]),
+        ("ner", "stop_sequences", ["a\x00b"]),
+        ("ner", "stop_sequences", ["os.environ/X"]),
+        ("ner", "stop_sequences", ["a"] * 9),
+    ],
+)
+def test_parameters_out_of_range_are_told_at_their_field(kind: str, name: str, value: Any) -> None:
+    """Ranges are those of the design, numbers are finite, and unknown parameters are refused."""
+    assert [f"config.{name}"] == list(faults(BUILDERS[kind](config={name: value})))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("embedding", "dimensions", 1),
+        ("embedding", "dimensions", 8192),
+        ("generation", "temperature", 0),
+        ("generation", "temperature", 2),
+        ("generation", "max_output_tokens", 128_000),
+        ("generation", "cost_per_1m_input", 0),
+        ("generation", "top_k", None),
+        ("ner", "stop_sequences", ["\n\n", "<END>", "\t"]),
+        ("ner", "tags", ["a", "b"]),
+    ],
+)
+def test_the_ends_of_the_ranges_are_valid(kind: str, name: str, value: Any) -> None:
+    """0 is a temperature, a blank line is a stop sequence, and the largest value is allowed."""
+    assert value == parse_create(BUILDERS[kind](config={name: value})).config[name]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """Whoever fills in a form does not find them one by one."""
+    found = faults({"type": "generation", "provider": "azure", "name": " ", "config": {"temperature": 9}})
+    required = {"name", "model_id", "api_endpoint", "api_key", "connection.deployment"}
+    assert required | {"config.context_window", "config.max_output_tokens", "config.temperature"} == set(found)
+
+
+def test_a_message_never_repeats_a_key() -> None:
+    """A key that was pasted into any field, under any name, is in no message and in no cause."""
+    for path in ("type", "provider", "status", "is_default", "connection", "config", "anything", CANARY):
+        with pytest.raises(InvalidModelError) as refusal:
+            parse_create({**generation(), path: CANARY})
+        told = f"{refusal.value!r} {refusal.value} {refusal.value.__cause__!r} {refusal.value.__context__!r}"
+        assert CANARY not in told.replace(f"'{CANARY}':", "").replace(f"{CANARY}:", "")
+
+
+@pytest.mark.parametrize("provider", list(PROVIDERS.values()), ids=list(PROVIDERS))
+@pytest.mark.parametrize("kind", list(ModelType))
+def test_a_provider_takes_the_types_it_serves(provider: Any, kind: ModelType) -> None:
+    """Every provider with every type: served ones pass with all that is needed, others are refused at the provider."""
+    spec = BUILDERS[kind](
+        provider=provider.id,
+        api_endpoint="https://models.example.com",
+        connection=dict.fromkeys(provider.connection, "value"),
+    )
+    if kind in provider.types:
+        assert kind == parse_create(spec).type
+    else:
+        assert list(faults(spec)) == ["provider"]
+
+
+def test_anthropic_has_no_embedding_models() -> None:
+    """The message says what it has instead."""
+    assert "generation and ner" in faults(embedding(provider="anthropic"))["provider"]
+
+
+def test_azure_needs_endpoint_key_and_deployment() -> None:
+    """Each is asked for at its field; the API version may be left out."""
+    bare = azure(api_endpoint=None, api_key=None, connection={})
+    assert sorted(faults(bare)) == ["api_endpoint", "api_key", "connection.deployment"]
+    assert parse_create(azure()).connection == {"deployment": "gpt-4o-prod"}
+
+
+def test_ollama_needs_neither_key_nor_endpoint() -> None:
+    """A model of this machine's own Ollama takes two clicks."""
+    spec = parse_create(ollama())
+    assert (spec.api_endpoint, spec.api_key) == (None, None)
+
+
+def test_a_stored_key_need_not_be_given_again() -> None:
+    """An edit leaves the key out; without a stored one it is asked for."""
+    bare = generation(api_key=None)
+    assert list(faults(bare)) == ["api_key"]
+    assert parse_create(bare, has_stored_key=True).api_key is None
+
+
+def test_only_an_active_model_is_registered_as_default() -> None:
+    """Told at the switch."""
+    assert list(faults(generation(status="deprecated", is_default=True))) == ["is_default"]
+
+
+def test_names_endpoints_and_keys_are_trimmed() -> None:
+    """White space that came along with a paste is no part of them."""
+    spec = parse_create(
+        generation(
+            name="  GPT  ", model_id=" gpt-4o ", api_key=f" {CANARY}\n", api_endpoint=" HTTPS://Api.Example.COM/v1/ "
+        )
+    )
+    assert spec.api_key is not None
+    given = (spec.name, spec.model_id, spec.api_endpoint, spec.api_key.get_secret_value())
+    assert given == ("GPT", "gpt-4o", "https://api.example.com/v1", CANARY)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("GPT-4o", "gpt-4O"), ("GPT 4o", " GPT  4o "), ("Straße", "STRASSE"), ("GPT", "ＧＰＴ")]
+)
+def test_names_are_compared_without_case_width_and_spacing(one: str, other: str) -> None:
+    """Two models whose names look the same would be taken for each other."""
+    assert name_key(one) == name_key(other)
+
+
+def test_an_update_names_only_what_changes() -> None:
+    """What is not given is not in it, None is, and the type cannot change."""
+    assert parse_update({"name": " New ", "api_key": None}) == {"name": "New", "api_key": None}
+    with pytest.raises(InvalidModelError) as refusal:
+        parse_update({"type": "ner", "colour": "red"})
+    assert {"type", "colour"} == set(refusal.value.fields)
+
+
+@pytest.mark.parametrize("value", ["", " ", LONG, "a\x00b"])
+def test_a_knowledge_base_needs_a_plain_name(value: str) -> None:
+    """Told at the field that was named."""
+    with pytest.raises(InvalidModelError) as refusal:
+        check_text("id", value)
+    assert list(refusal.value.fields) == ["id"]
+
+
+def test_fields_of_a_form_follow_from_the_declaration() -> None:
+    """Label, help, kind, range and choices are those that validate."""
+    fields = {item.name: item for item in config_fields("embedding")}
+    dimensions, metric = fields["dimensions"], fields["distance_metric"]
+    assert (dimensions.kind, dimensions.required, dimensions.minimum, dimensions.maximum) == ("int", True, 1, 8192)
+    assert (metric.kind, metric.choices, metric.default) == ("choice", ("cosine", "dot", "euclidean"), "cosine")
+    for kind in ModelType:
+        assert all(item.label and item.help for item in config_fields(kind))
+    optional = [item.name for item in config_fields("generation") if item.optional]
+    assert optional == ["top_k", "cost_per_1m_input", "cost_per_1m_output"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+FIELDS = st.sampled_from([*ModelCreate.model_fields, "config.temperature", "anything"])
+
+
+@given(st.dictionaries(FIELDS, JSON), st.sampled_from(list(ModelType)), st.sampled_from(list(PROVIDERS)))
+def test_whatever_comes_in_the_answer_is_a_typed_error(junk: dict[str, Any], kind: ModelType, provider: str) -> None:
+    """No input makes anything but a model or an InvalidModelError."""
+    for spec in (junk, {**BUILDERS[kind](provider=provider), **junk}):
+        for parse in (parse_create, parse_update):
+            with suppress(InvalidModelError):
+                parse(spec)
