@@ -19,6 +19,7 @@ from registry.records import (
     ModelType,
     Reassignment,
     Status,
+    TestResult,
     VerifyReport,
 )
 from registry.settings import Settings
@@ -44,6 +45,7 @@ __all__ = [
     "Role",
     "Settings",
     "Status",
+    "TestResult",
     "VerifyReport",
     "errors",
 ]

@@ -33,9 +33,13 @@ ACTIONS = (
     "model:set_default",
     "model:clear_default",
     "model:delete",
+    "model:test",
     "knowledge_base:bind",
     "knowledge_base:reassign",
     "knowledge_base:remove",
+    "proxy:sync",
+    "proxy:adopt",
+    "keys:rotate",
 )
 
 Changes = Mapping[str, tuple[Any, Any]]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from registry.crypto import Binding
 from registry.errors import InvalidModelError, NotFoundError
 from registry.providers import PROVIDERS
 from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Status
-from registry.tables import BindingRow, DefaultRow, KnowledgeBaseRow, ModelRow
+from registry.tables import BindingRow, DefaultRow, KnowledgeBaseRow, ModelRow, ModelStateRow
 from registry.validation import name_key
 
 CONTRACT_FIELDS = ("dimensions", "normalize", "distance_metric")
@@ -159,9 +159,16 @@ def summaries(session: Session, conditions: Sequence[ColumnElement[bool]]) -> li
             ModelRow.api_key.is_not(None),
             func.coalesce(users.c.n, 0),
             ModelRow.updated_at,
+            func.coalesce(ModelStateRow.proxy_version == ModelRow.version, false()),
+            func.coalesce(ModelStateRow.proxy_message, ""),
+            ModelStateRow.test_ok,
+            ModelStateRow.test_message,
+            ModelStateRow.test_ms,
+            ModelStateRow.test_at,
         )
         .outerjoin(DefaultRow, DefaultRow.model_id == ModelRow.id)
         .outerjoin(users, users.c.model_id == ModelRow.id)
+        .outerjoin(ModelStateRow, ModelStateRow.model_id == ModelRow.id)
         .where(*conditions)
         .order_by(ModelRow.name_key)
     )

@@ -81,6 +81,38 @@ class ModelSummary:
     has_api_key: bool
     used_by: int
     updated_at: datetime
+    in_step: bool
+    """The proxy serves it as it is now (or, of an inactive one, has it no more)."""
+    proxy_message: str
+    """What kept the proxy from following, empty where nothing did."""
+    test_ok: bool | None
+    """How its last connection test went; None where it was never tested."""
+    test_message: str | None
+    test_ms: int | None
+    test_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """Outcome of a connection test.
+
+    Attributes:
+        ok: it works, with what is configured.
+        stage: how far it came: ``endpoint``, ``sign_in``, ``model``, ``capability``; of a failed test, where it failed.
+        kind: what went wrong, such as ``wrong_key``, to be told apart by code; ``ok`` where nothing did.
+        message: for the administrator: what came out, or what is wrong and what to do.
+        latency_ms: how long the call took.
+        details: what was measured, such as ``dimensions`` and ``norm`` of a vector, or ``preview`` of a reply.
+    """
+
+    __test__ = False  # pytest: the name is the design's
+
+    ok: bool
+    stage: str
+    kind: str
+    message: str
+    latency_ms: int
+    details: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

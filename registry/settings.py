@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import SecretStr
 
 from registry import crypto
+from registry.actors import Role
 from registry.errors import SettingsError
 
 STORE_FILE = "registry.db"
 KEY_FILE = "fernet.key"
+AUTH_MODES = ("local", "oidc", "proxy")
+
+M = TypeVar("M", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,12 @@ class Settings:
         litellm_proxy_url: root of the LiteLLM proxy, None where there is none.
         litellm_master_key: to administer the proxy.
         litellm_api_key: what KB code calls the proxy with.
+        auth: how people sign in at the dashboard: ``local``, ``oidc`` or ``proxy``.
+        roles: group of the sign-in → role.
+        proxy_secret: what an authenticating proxy proves itself with.
+        public_hosts: names under which the dashboard is served.
+        endpoint_allow: hosts that models may be called at; empty for any that is not refused.
+        endpoint_deny: hosts that models must not be called at.
         embedded: the store is the dashboard's own file, which it sets up and migrates itself.
     """
 
@@ -34,6 +45,12 @@ class Settings:
     litellm_proxy_url: str | None = None
     litellm_master_key: SecretStr | None = None
     litellm_api_key: SecretStr | None = None
+    auth: str = "local"
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    proxy_secret: SecretStr | None = None
+    public_hosts: tuple[str, ...] = ()
+    endpoint_allow: tuple[str, ...] = ()
+    endpoint_deny: tuple[str, ...] = ()
     embedded: bool = False
 
     def __init__(
@@ -43,6 +60,12 @@ class Settings:
         litellm_proxy_url: str | None = None,
         litellm_master_key: str | SecretStr | None = None,
         litellm_api_key: str | SecretStr | None = None,
+        auth: str = "local",
+        roles: Mapping[str, Role | str] | None = None,
+        proxy_secret: str | SecretStr | None = None,
+        public_hosts: Sequence[str] = (),
+        endpoint_allow: Sequence[str] = (),
+        endpoint_deny: Sequence[str] = (),
         embedded: bool = False,
     ) -> None:
         put = object.__setattr__
@@ -51,6 +74,12 @@ class Settings:
         put(self, "litellm_proxy_url", litellm_proxy_url.rstrip("/") if litellm_proxy_url else None)
         put(self, "litellm_master_key", _secret(litellm_master_key))
         put(self, "litellm_api_key", _secret(litellm_api_key))
+        put(self, "auth", _one_of("REGISTRY_AUTH", auth, AUTH_MODES))
+        put(self, "roles", {group: _one_of("REGISTRY_ROLES", role, Role) for group, role in (roles or {}).items()})
+        put(self, "proxy_secret", _secret(proxy_secret))
+        put(self, "public_hosts", tuple(public_hosts))
+        put(self, "endpoint_allow", tuple(endpoint_allow))
+        put(self, "endpoint_deny", tuple(endpoint_deny))
         put(self, "embedded", embedded)
 
     @classmethod
@@ -63,6 +92,12 @@ class Settings:
             litellm_proxy_url=env.get("LITELLM_PROXY_URL", "").strip() or None,
             litellm_master_key=env.get("LITELLM_MASTER_KEY"),
             litellm_api_key=env.get("LITELLM_API_KEY"),
+            auth=env.get("REGISTRY_AUTH", "").strip() or "local",
+            roles=_roles(env.get("REGISTRY_ROLES", "")),
+            proxy_secret=env.get("REGISTRY_PROXY_SECRET"),
+            public_hosts=_list(env.get("REGISTRY_PUBLIC_HOSTS", "")),
+            endpoint_allow=_list(env.get("REGISTRY_ENDPOINT_ALLOW", "")),
+            endpoint_deny=_list(env.get("REGISTRY_ENDPOINT_DENY", "")),
         )
 
     @classmethod
@@ -87,6 +122,25 @@ class Settings:
         if not settings.fernet_keys:
             settings = replace(settings, fernet_keys=_key_file(folder, is_new=not store.exists()))
         return replace(settings, database_url=f"sqlite:///{store}", embedded=True)
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _roles(text: str) -> dict[str, str]:
+    """``group=role`` pairs, separated by commas; a group's name may hold ``=``."""
+    pairs = [part.rpartition("=") for part in _list(text)]
+    if any(not group.strip() or not role.strip() for group, _, role in pairs):
+        raise SettingsError("REGISTRY_ROLES must be pairs such as registry-admins=admin,data-team=auditor.")
+    return {group.strip(): role.strip() for group, _, role in pairs}
+
+
+def _one_of(name: str, value: str, choices: Iterable[M]) -> M:
+    found = next((choice for choice in choices if choice == value), None)
+    if found is None:
+        raise SettingsError(f"{name} must be one of {', '.join(choices)}.")
+    return found
 
 
 def _secret(value: str | SecretStr | None) -> SecretStr | None:

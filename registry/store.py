@@ -33,7 +33,7 @@ from registry.errors import (
 from registry.filelock import file_lock
 from registry.tables import AuditRow, Base, StoreRow
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 LOCK_SECONDS = 10
 _PG_WRITE_LOCK = 0x6D6F64656C73  # "models": any constant will do, it only must not be another program's
 _TAKE_PG_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=_PG_WRITE_LOCK)

@@ -103,6 +103,29 @@ class ModelRow(Base):
     updated_at: Mapped[datetime]
 
 
+class ModelStateRow(Base):
+    """What is known of a model besides what it is. None of it touches the model's version.
+
+    ``proxy_version`` is the version that the proxy serves, ``proxy_epoch`` tells entries of the same content apart, and
+    ``proxy_message`` what went wrong the last time.
+    """
+
+    __tablename__ = "model_states"
+
+    model_id: Mapped[str] = mapped_column(
+        ForeignKey("models.id", name="model_states_model_fkey", ondelete="CASCADE"), primary_key=True
+    )
+    proxy_version: Mapped[int | None]
+    proxy_epoch: Mapped[int] = mapped_column(default=0)
+    proxy_message: Mapped[str] = mapped_column(Text, default="")
+    proxy_at: Mapped[datetime | None]
+    test_ok: Mapped[bool | None]
+    test_kind: Mapped[str | None] = mapped_column(String(30))
+    test_message: Mapped[str | None] = mapped_column(Text)
+    test_ms: Mapped[int | None]
+    test_at: Mapped[datetime | None]
+
+
 class DefaultRow(Base):
     """The default of a type: at most one, of that type and active, by construction."""
 

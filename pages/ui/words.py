@@ -28,9 +28,13 @@ ACTIONS = {
     "model:set_default": "Default chosen",
     "model:clear_default": "Default cleared",
     "model:delete": "Model deleted",
+    "model:test": "Connection tested",
     "knowledge_base:bind": "Knowledge base bound",
     "knowledge_base:reassign": "Knowledge base moved",
     "knowledge_base:remove": "Knowledge base removed",
+    "proxy:sync": "Proxy synchronised",
+    "proxy:adopt": "Proxy entry adopted",
+    "keys:rotate": "Keys rotated",
 }
 
 _FIELDS = {
