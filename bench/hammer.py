@@ -25,6 +25,7 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from registry import Actor, Registry, Settings
 from registry.crypto import Keyring, new_key
@@ -115,7 +116,7 @@ def _set_defaults(
     errors: list[str] = []
     with connect(settings) as registry:
         # the first change of a process compiles statements that all later ones use; without turns it can lose a race
-        with suppress(RegistryError):
+        with suppress(RegistryError, SQLAlchemyError):
             registry.knowledge_bases.bind(uuid4().hex, name="Warm", actor=HAMMER)
         _barrier.wait(60)
         until = time.perf_counter() + seconds

@@ -179,7 +179,7 @@ def _details(entry: AuditEntry) -> None:
             f"({entry.actor_role}, via {plain(entry.actor_via)}) · id {plain(entry.target_id)}"
         )
         if entry.changes:
-            rows = [(field_label(c.field), shown(c.before), shown(c.after)) for c in entry.changes]
+            rows = [(field_label(c.field), plain(shown(c.before)), plain(shown(c.after))) for c in entry.changes]
             st.table(
                 pd.DataFrame(rows, columns=["Field", "Before", "After"]), hide_index=True, alt="Fields that changed"
             )

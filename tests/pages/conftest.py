@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -12,6 +13,12 @@ from pages.ui import session
 from registry.errors import RegistryError
 from tests.factories import KEY_A
 from tests.pages.driver import Dashboard
+
+
+@pytest.fixture(autouse=True)
+def _main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest leaves the page as the process's main module, which processes that later tests start would run."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
