@@ -10,25 +10,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from registry import crypto
+from registry.actors import Actor, Role
 from registry.client import Registry
 from registry.errors import RegistryError, SettingsError, StoreError
+from registry.records import SyncStep
 from registry.settings import Settings
 from registry.store import Store
 
 DASHBOARD_DATA = Path(".data")
 MOST_MODELS = 100_000
+NOT_IN_STEP = 3
+COMMAND_LINE = Actor("Command line", Role.ADMIN, via="command line")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. 0: done, 1: it failed and standard error says why, 2: wrong usage."""
+    """Run one command. 0: done, 1: it failed and standard error says why, 2: wrong usage, 3: see the command's help."""
     options = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], None] = options.run
+    run: Callable[[argparse.Namespace], int | None] = options.run
     try:
-        run(options)
+        return run(options) or 0
     except RegistryError as error:
         print(f"registry: {error.message}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,6 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     migrate.set_defaults(run=_migrate)
     verify = commands.add_parser("verify", help="check that no entry of the audit log was altered or removed")
     verify.set_defaults(run=_verify)
+    sync = commands.add_parser("sync", help="make the LiteLLM proxy serve what the registry says")
+    sync.description = "Ends with 0 when the proxy is in step, with 3 when something is not, and was not mended."
+    sync.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    sync.set_defaults(run=_sync)
     new_key = commands.add_parser("new-key", help="print a new encryption key for REGISTRY_FERNET_KEYS")
     new_key.set_defaults(run=lambda options: print(crypto.new_key()))
     demo = commands.add_parser("demo", help="fill an empty SQLite store with made-up models and a year of changes")
@@ -67,6 +74,27 @@ def _verify(options: argparse.Namespace) -> None:
     if not report.ok:
         raise StoreError(f"The audit log is intact up to entry {report.checked:,}. {report.reason}")
     print(f"The audit log is intact: {report.checked:,} entries.")
+
+
+def _sync(options: argparse.Namespace) -> int:
+    with Registry.connect(Settings.for_dashboard(DASHBOARD_DATA)) as registry:
+        if options.dry_run:
+            plan = registry.proxy.plan()
+            for step in plan.steps:
+                print(_told(step))
+            print(f"{plan.in_step} of {plan.models} models are in step.")
+            return NOT_IN_STEP if plan.in_step < plan.models or plan.changes else 0
+        report = registry.proxy.sync(actor=COMMAND_LINE)
+        for step in (*report.applied, *report.foreign):
+            print(_told(step))
+        for failure in report.failed:
+            print(f"not applied: {_told(failure.step)} {failure.message}", file=sys.stderr)
+        print(f"{report.in_step} of {report.models} models are in step.")
+        return 0 if report.ok else NOT_IN_STEP
+
+
+def _told(step: SyncStep) -> str:
+    return f"{step.reason:<10} {step.alias}{step.name and f' “{step.name}”'}: {step.why}"
 
 
 def _demo(options: argparse.Namespace) -> None:

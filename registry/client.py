@@ -23,10 +23,13 @@ from registry.errors import (
 )
 from registry.knowledge_bases import KnowledgeBases
 from registry.models import Models
+from registry.plan import alias_of
 from registry.providers import PROVIDERS
+from registry.proxy import ProxyApi
 from registry.records import KeyStatus, Model, ModelType, Status
 from registry.settings import Settings
 from registry.store import Clock, Store, utcnow
+from registry.sync import Follower, Proxy
 from registry.tables import DefaultRow, KnowledgeBaseRow, ModelRow
 
 
@@ -47,7 +50,7 @@ class ResolvedModel:
         """
         if self.proxy_url:
             key = self.proxy_key.get_secret_value() if self.proxy_key else "none"
-            return {"model": f"openai/db-{self.model.id}", "api_base": self.proxy_url, "api_key": key}
+            return {"model": f"openai/{alias_of(self.model.id)}", "api_base": self.proxy_url, "api_key": key}
         model = self.model
         return PROVIDERS[model.provider].litellm_params(
             model.type, model.model_id, model.api_endpoint, model.connection, self.api_key
@@ -61,12 +64,22 @@ class Registry:
     hold only what `acting_as` gives: every call on it, reads included, is checked and filtered by the actor's role.
     """
 
-    def __init__(self, settings: Settings, store: Store, keyring: Keyring | None, actor: Actor | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        keyring: Keyring | None,
+        actor: Actor | None = None,
+        api: ProxyApi | None = None,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._keyring = keyring
+        self._api = api or _proxy_api(settings)
+        self._follower = Follower(store, keyring, self._api) if self._api else None
         self.actor = actor
-        self.models = Models(store, keyring, actor)
+        self.proxy = Proxy(self._follower, store, actor)
+        self.models = Models(store, keyring, actor, self._push)
         self.knowledge_bases = KnowledgeBases(store, actor)
         self.audit = Audit(store, actor)
 
@@ -107,7 +120,7 @@ class Registry:
         """
         if self.actor not in (None, actor):
             raise ForbiddenError("This handle acts for somebody else.")
-        return Registry(self._settings, self._store, self._keyring, actor)
+        return Registry(self._settings, self._store, self._keyring, actor, self._api)
 
     @reads(*READERS)
     def key_status(self) -> KeyStatus:
@@ -177,9 +190,14 @@ class Registry:
             raise SettingsError("REGISTRY_FERNET_KEYS is not set, and this model has a saved API key.")
         return self._keyring.open(row.api_key, queries.binding_of(row))
 
+    def _push(self, model_id: str) -> None:
+        self.proxy.trouble = self._follower.push(model_id) if self._follower else ""
+
     def close(self) -> None:
-        """Close the store's connections."""
+        """Close the connections to the store and the proxy."""
         self._store.close()
+        if self._api is not None:
+            self._api.close()
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +210,12 @@ class Registry:
     def __repr__(self) -> str:
         acting = f" acting as {self.actor.name} ({self.actor.role})" if self.actor else ""
         return f"<Registry on {self._store!r}{acting}>"
+
+
+def _proxy_api(settings: Settings) -> ProxyApi | None:
+    if settings.litellm_proxy_url and settings.litellm_master_key:
+        return ProxyApi(settings.litellm_proxy_url, settings.litellm_master_key)
+    return None
 
 
 def _bound(session: Session, kb: str, kind: ModelType, default: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -34,9 +34,16 @@ from registry.tables import DefaultRow, ModelRow
 class Models:
     """The registered models, as ``registry.models``."""
 
-    def __init__(self, store: Store, keyring: Keyring | None, actor: Actor | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring | None,
+        actor: Actor | None = None,
+        after_change: Callable[[str], None] = lambda _id: None,
+    ) -> None:
         self._store = store
         self._keyring = keyring
+        self._after_change = after_change
         self.actor = actor
 
     def __repr__(self) -> str:
@@ -155,7 +162,9 @@ class Models:
             self._log(session, actor, "model:create", row, editing.delta({}, queries.described(row)))
             if whole.is_default:
                 self._make_default(session, actor, row)
-            return self._record(row, default_ids(session))
+            model = self._record(row, default_ids(session))
+        self._after_change(model.id)
+        return model
 
     @changes(Role.ADMIN)
     def update(
@@ -191,9 +200,12 @@ class Models:
                 self._ensure_key_fits(session, whole.api_key)
                 row.api_key, row.api_key_id = self._sealed(row, whole.api_key)
             editing.refuse_taken_name(session, row)
-            self._save(session, actor, "model:update", row, before, old_contract)
+            is_changed = self._save(session, actor, "model:update", row, before, old_contract)
             self._wish_default(session, actor, row, given.get("is_default"))
-            return self._record(row, default_ids(session))
+            model = self._record(row, default_ids(session))
+        if is_changed:
+            self._after_change(model.id)
+        return model
 
     @changes(Role.ADMIN)
     def set_status(self, id_or_name: str, status: Status | str, *, actor: Actor = BOUND) -> Model:
@@ -209,8 +221,11 @@ class Models:
             row = fetch(session, id_or_name)
             before = queries.described(row)
             row.status = wanted.value
-            self._save(session, actor, "model:set_status", row, before, contract(row))
-            return self._record(row, default_ids(session))
+            is_changed = self._save(session, actor, "model:set_status", row, before, contract(row))
+            model = self._record(row, default_ids(session))
+        if is_changed:
+            self._after_change(model.id)
+        return model
 
     @changes(Role.ADMIN)
     def set_default(self, id_or_name: str, *, actor: Actor = BOUND) -> Model:
@@ -269,6 +284,8 @@ class Models:
             session.delete(row)
             session.flush()
             self._log(session, actor, "model:delete", row, editing.delta(queries.described(row), {}), context)
+            id = row.id
+        self._after_change(id)
 
     def _save(
         self,
@@ -278,11 +295,11 @@ class Models:
         row: ModelRow,
         before: Mapping[str, Any],
         old_contract: Contract | None,
-    ) -> None:
-        """Finish an edit: nothing at all where nothing changed."""
+    ) -> bool:
+        """Finish an edit, and tell whether it changed anything."""
         delta = editing.delta(before, queries.described(row))
         if not delta:
-            return
+            return False
         users = bases_using(session, row.id)
         if users and contract(row) != old_contract:
             raise ContractError(
@@ -299,6 +316,7 @@ class Models:
         row.updated_at = self._store.clock()
         session.flush()
         self._log(session, actor, action, row, delta, queries.impact(users))
+        return True
 
     def _wish_default(self, session: Session, actor: Actor, row: ModelRow, wanted: bool | None) -> None:
         if wanted:

@@ -7,12 +7,14 @@ deadlocks, and hands out audit numbers without gaps. Constraints in the schema h
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select, text
@@ -35,6 +37,7 @@ from registry.tables import AuditRow, Base, StoreRow
 
 SCHEMA_VERSION = "0002"
 LOCK_SECONDS = 10
+_LOOK_AGAIN_SECONDS = 0.05
 _PG_WRITE_LOCK = 0x6D6F64656C73  # "models": any constant will do, it only must not be another program's
 _TAKE_PG_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=_PG_WRITE_LOCK)
 
@@ -84,6 +87,21 @@ class Store:
             if not self.is_sqlite:
                 session.execute(_TAKE_PG_LOCK)
             yield session
+
+    @contextmanager
+    def exclusive(self, name: str, seconds: float) -> Iterator[None]:
+        """Hold a lock of this name, the only one over all processes and machines on this store; no transaction is open.
+
+        Raises:
+            TimeoutError: somebody else held it for all of ``seconds``.
+            StoreError: the store cannot be reached.
+        """
+        with ExitStack() as held:
+            with _translated(but=TimeoutError):
+                held.enter_context(
+                    self._advisory_lock(name, seconds) if self.path is None else self._turn(name, seconds)
+                )
+            yield
 
     def is_empty_file(self) -> bool:
         """Whether this is an SQLite store whose file is not there yet, or holds nothing."""
@@ -188,10 +206,25 @@ class Store:
         if self.path is not None and not self.path.exists():
             raise StoreError("The store's file is gone. Put it back, or restore it from a backup, and try again.")
 
-    def _turn(self) -> Any:
+    def _turn(self, name: str = "", seconds: float = LOCK_SECONDS) -> AbstractContextManager[None]:
         if self.path is None:
             return nullcontext()
-        return file_lock(self.path.with_name(self.path.name + ".lock"), LOCK_SECONDS)
+        return file_lock(self.path.with_name(f"{self.path.name}{name and f'.{name}'}.lock"), seconds)
+
+    @contextmanager
+    def _advisory_lock(self, name: str, seconds: float) -> Iterator[None]:
+        key = {"key": int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)}
+        until = time.monotonic() + seconds
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
+                if time.monotonic() >= until:
+                    raise TimeoutError("the lock was not free in time")
+                time.sleep(_LOOK_AGAIN_SECONDS)
+            try:
+                yield
+            finally:
+                with suppress(SQLAlchemyError):  # a connection that broke off holds no lock any more
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
 
 
 _SQLITE_IMMEDIATE = {"registry_begin": "BEGIN IMMEDIATE"}
@@ -273,10 +306,12 @@ _CONSTRAINTS: dict[str, Callable[[], RegistryError]] = {
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(*, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
     """Turn the database's errors into ours; the original is left out, since it can quote rows."""
     try:
         yield
+    except but:
+        raise
     except IntegrityError as error:
         raise _from_constraint(error) from None
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:

@@ -17,9 +17,9 @@ PAGES = [*sorted((ROOT / "pages").rglob("*.py")), ROOT / "app.py"]
 ORDER = (
     {"__main__", "demo", "demo_data", "api"},
     {"__init__", "client"},
-    {"models", "proxy", "probe"},
-    {"knowledge_bases", "editing", "rotation"},
-    {"audit"},
+    {"models", "sync", "probe"},
+    {"knowledge_bases", "editing", "rotation", "plan"},
+    {"audit", "proxy"},
     {"queries"},
     {"store", "catalog"},
     {"tables", "validation"},

@@ -1,0 +1,169 @@
+"""What it takes for the proxy to serve what the registry says: compares the two, and sends nothing.
+
+An entry's id tells what is registered under it: it is derived from the model, an epoch and all that LiteLLM is given,
+keyed with the store's own secret. So a look at the proxy's list tells what is current, and an update is always a new
+entry beside the old one, which goes when the new one is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from registry.proxy import Entry, Registration
+from registry.records import ModelType, SyncStep
+
+OURS = "db-"
+TEMPORARY = "db-test-"
+_STALE_SECONDS = 15 * 60  # no test takes longer: what is older was left behind
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the registry has to say about one alias.
+
+    Attributes:
+        noted: the version that the proxy was last known to serve, and what was wrong then.
+        served: what the proxy should serve; None for an inactive model, or one with a ``problem``.
+        renewed: the same under another id, in the place of one that was edited by hand.
+        problem: why it cannot be registered; entries of it that are there stay as they are, unless it is ``barred``.
+        barred: it must not be called any more.
+    """
+
+    model_id: str
+    name: str
+    version: int
+    epoch: int = 0
+    noted: tuple[int | None, str] = (None, "")
+    served: Registration | None = None
+    renewed: Registration | None = None
+    problem: str = ""
+    barred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A step, and what it takes: the registration that it adds, and the model behind it."""
+
+    step: SyncStep
+    wanted: Wanted | None = None
+    adds: Registration | None = None
+    epoch: int | None = None
+
+
+def alias_of(model_id: str) -> str:
+    """The name that the proxy serves a model under."""
+    return OURS + model_id
+
+
+def temporary_alias() -> str:
+    """A name for a test, which tells when it was made."""
+    return f"{TEMPORARY}{int(time.time()):x}-{uuid4().hex[:12]}"
+
+
+def mode_of(type: ModelType | str) -> str:
+    """LiteLLM's word for what a model does."""
+    return "embedding" if type == ModelType.EMBEDDING else "chat"
+
+
+def registration(
+    model_id: str, epoch: int, params: Mapping[str, Any], mode: str, registry: str, secret: bytes
+) -> Registration:
+    """What to register, under the id that belongs to it."""
+    content = json.dumps([model_id, epoch, mode, params], sort_keys=True, separators=(",", ":"))
+    digest = hmac.digest(secret, content.encode(), hashlib.sha256)
+    return Registration(str(UUID(bytes=digest[:16], version=5)), alias_of(model_id), params, mode, registry)
+
+
+def compared(wanted: Sequence[Wanted], entries: Iterable[Entry], registry: str) -> list[Task]:
+    """What differs, alias by alias. What is in step has no task."""
+    by_alias: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.alias.startswith(OURS):
+            by_alias[entry.alias].append(entry)
+    known = {alias_of(each.model_id): each for each in wanted}
+    tasks: list[Task] = []
+    for alias in [*known, *(alias for alias in by_alias if alias not in known)]:
+        found = by_alias.get(alias, [])
+        ours = [entry for entry in found if entry.registry == registry]
+        one = known.get(alias)
+        task = _unwanted(alias, one, ours) if one is None or (not one.served and not one.problem) else _due(one, ours)
+        tasks += [task] if task else []
+        tasks += [_foreign(entry, one) for entry in found if entry.registry != registry]
+    return tasks
+
+
+def _unwanted(alias: str, wanted: Wanted | None, ours: Sequence[Entry]) -> Task | None:
+    if not ours or (alias.startswith(TEMPORARY) and _age(alias) < _STALE_SECONDS):
+        return None
+    if alias.startswith(TEMPORARY):
+        return _task(alias, wanted, "leftover", "Left behind by a connection test that was cut off.", ours)
+    why = "The model is inactive." if wanted else "Its model was deleted."
+    return _task(alias, wanted, "orphaned", why, ours)
+
+
+def _due(wanted: Wanted, ours: Sequence[Entry]) -> Task | None:
+    alias = alias_of(wanted.model_id)
+    if wanted.served is None:
+        return _task(alias, wanted, "refused", wanted.problem, ours if wanted.barred else ())
+    current = next((entry for entry in ours if entry.id == wanted.served.id), None)
+    others = [entry for entry in ours if entry is not current]
+    if current is None:
+        reason, why = ("outdated", "The model was changed.") if ours else ("missing", "The proxy does not have it.")
+        return _task(alias, wanted, reason, why, others, wanted.served)
+    edits = _edits(current, wanted.served)
+    if edits:
+        why = f"Edited on the proxy: {', '.join(edits)}."
+        return _task(alias, wanted, "edited", why, ours, wanted.renewed, wanted.epoch + 1)
+    if others:
+        return _task(alias, wanted, "duplicate", "The proxy has it more than once.", others)
+    return None
+
+
+def _foreign(entry: Entry, wanted: Wanted | None) -> Task:
+    if entry.registry is not None:
+        why = "Another registry registered it."
+    elif wanted is not None:
+        why = "Not made by this registry, and called beside the model's own entry."
+    else:
+        why = "Not made by this registry, which has no such model."
+    name = wanted.name if wanted else ""
+    step = SyncStep(entry.alias, "foreign", why, name, None, False, (entry.id,), entry.registry is None)
+    return Task(step, wanted)
+
+
+def _edits(entry: Entry, registered: Registration) -> list[str]:
+    """The parameters that are not what was registered. Of the key the proxy shows nothing."""
+    differing = [
+        name for name, value in registered.params.items() if name != "api_key" and entry.params.get(name) != value
+    ]
+    return [*differing, "blocked"] if entry.is_blocked else differing
+
+
+def _task(
+    alias: str,
+    wanted: Wanted | None,
+    reason: str,
+    why: str,
+    deletes: Sequence[Entry],
+    adds: Registration | None = None,
+    epoch: int | None = None,
+) -> Task:
+    name, model_id = (wanted.name, wanted.model_id) if wanted else ("", None)
+    step = SyncStep(alias, reason, why, name, model_id, adds is not None, tuple(entry.id for entry in deletes))
+    return Task(step, wanted, adds, epoch)
+
+
+def _age(alias: str) -> float:
+    made = alias.removeprefix(TEMPORARY).partition("-")[0]
+    try:
+        return time.time() - int(made, 16)
+    except ValueError:
+        return float("inf")

@@ -1,0 +1,354 @@
+"""Keeping the LiteLLM proxy in step with the registry: plan, sync, adopt, and the push that follows every change.
+
+The registry is the truth. Whatever a sync finds half done, by a crash, an outage or a hand on the proxy, the next one
+puts right; so nothing here is undone when it fails, and what is noted of it only tells people how far it came.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from threading import Event
+from typing import Any
+from uuid import uuid4
+
+from pydantic import SecretStr
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry import audit, plan, queries
+from registry.actors import BOUND, READERS, Actor, Role, changes, reads
+from registry.crypto import Keyring
+from registry.errors import DecryptionError, NotFoundError, ProxyError, RegistryError, SettingsError
+from registry.plan import Task, Wanted, alias_of
+from registry.providers import PROVIDERS
+from registry.proxy import PARALLEL, ProxyApi, Registration, UnreachableError
+from registry.records import ModelType, Status, SyncFailure, SyncPlan, SyncReport, SyncStep
+from registry.store import Store
+from registry.tables import ModelRow, ModelStateRow, StoreRow
+
+Progress = Callable[[int, int], None]
+"""Called with how many changes are done, and of how many."""
+
+_LOCK = "sync"
+_SYNC_WAIT_SECONDS = 30.0
+_PUSH_WAIT_SECONDS = 5.0
+_MOST_ROUNDS = 5
+_NOTED_AT_ONCE = 50
+_MOST_NAMES = 50
+
+
+class Proxy:
+    """The LiteLLM proxy that serves the models, as ``registry.proxy``.
+
+    Attributes:
+        trouble: what kept the proxy from following the last change made through this handle; empty if nothing did.
+    """
+
+    def __init__(self, follower: Follower | None, store: Store, actor: Actor | None = None) -> None:
+        self._follower = follower
+        self._store = store
+        self.actor = actor
+        self.trouble = ""
+
+    def __repr__(self) -> str:
+        return f"<Proxy of {self._store!r}>"
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is a proxy to keep in step."""
+        return self._follower is not None
+
+    @reads(*READERS)
+    def plan(self) -> SyncPlan:
+        """What a sync would do now. One request, nothing is changed.
+
+        Raises:
+            SettingsError: no proxy is configured, or no encryption key.
+            ProxyError: it cannot be reached, or refuses the master key.
+            DecryptionError: the encryption keys are not those of this store.
+        """
+        wanted, tasks = self._ready().compared()
+        steps = tuple(task.step for task in tasks)
+        return SyncPlan(steps, len(wanted) - _behind(steps), len(wanted))
+
+    @changes(Role.ADMIN)
+    def sync(
+        self, *, only: Collection[str] | None = None, progress: Progress | None = None, actor: Actor = BOUND
+    ) -> SyncReport:
+        """Make the proxy serve what the registry says; where it does already, one request and no change.
+
+        Changes that somebody makes meanwhile are taken along. What cannot be applied does not stop the rest.
+
+        Args:
+            only: aliases to see to; all where it is left out.
+
+        Raises:
+            SettingsError: no proxy is configured, or no encryption key.
+            ProxyError: it cannot be reached, refuses the master key, or another sync is running.
+            DecryptionError: the encryption keys are not those of this store.
+        """
+        report = self._ready().sync(only, progress)
+        if report.applied or report.failed:
+            self._log(actor, "proxy:sync", "LiteLLM proxy", _summary(report))
+        return report
+
+    @changes(Role.ADMIN)
+    def adopt(self, entry_id: str, *, actor: Actor = BOUND) -> None:
+        """Put the model's own entry in the place of one that no registry made; one without a model is removed.
+
+        Raises:
+            NotFoundError: there is no such entry.
+            ProxyError: another registry made it, it is not named ``db-…``, or the proxy does not do it.
+            SettingsError, DecryptionError: as `sync`.
+        """
+        alias, name = self._ready().adopt(entry_id)
+        self._log(actor, "proxy:adopt", alias, {"model": name} if name else {})
+
+    def _ready(self) -> Follower:
+        if self._follower is None:
+            raise SettingsError("No LiteLLM proxy is configured. Set LITELLM_PROXY_URL and LITELLM_MASTER_KEY.")
+        return self._follower
+
+    def _log(self, actor: Actor, action: str, name: str, context: Mapping[str, Any]) -> None:
+        target = ("proxy", self._store.registry_id(), name)
+        with self._store.write() as session:
+            audit.append(session, self._store.clock, actor, action, target, {}, context)
+
+
+class Follower:
+    """Does the work, for whoever may ask for it: compares, applies, and notes how it went."""
+
+    def __init__(self, store: Store, keyring: Keyring | None, api: ProxyApi) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._api = api
+
+    @property
+    def url(self) -> str:
+        """Root of the proxy."""
+        return self._api.url
+
+    def compared(self) -> tuple[list[Wanted], list[Task]]:
+        """All models, and what differs on the proxy."""
+        wanted, registry = self._wanted()
+        return wanted, plan.compared(wanted, self._api.entries(), registry)
+
+    def sync(self, only: Collection[str] | None, progress: Progress | None) -> SyncReport:
+        """Rounds of comparing and applying, until no model was changed during the last one."""
+        applied: list[SyncStep] = []
+        for _ in range(_MOST_ROUNDS):
+            with self._turn(_SYNC_WAIT_SECONDS):
+                wanted, tasks = self.compared()
+                chosen = [task for task in tasks if only is None or task.step.alias in only]
+                failures = self._apply(chosen, progress)
+                left = [task for task in tasks if task not in chosen]
+                self._note_outcome(wanted, failures, left)
+            applied += [task.step for task in chosen if task.step.changes and task.step not in failures]
+            # whoever changed a model meanwhile found the lock taken, and left the push to us
+            if only is not None or self._versions() == {each.model_id: each.version for each in wanted}:
+                break
+        foreign = tuple(task.step for task in chosen if task.step.reason == "foreign")
+        failed = tuple(SyncFailure(step, message) for step, message in failures.items())
+        behind = _behind([*failures, *(task.step for task in left)])
+        return SyncReport(tuple(applied), failed, foreign, len(wanted) - behind, len(wanted))
+
+    def push(self, model_id: str) -> str:
+        """Bring one model's alias up to date after a change; gives what kept it from that, and never fails."""
+        try:
+            with self._turn(_PUSH_WAIT_SECONDS):
+                return self._push(model_id)
+        except RegistryError as error:
+            with suppress(RegistryError):
+                self._note({model_id: (None, error.message)})
+            return error.message
+
+    def adopt(self, entry_id: str) -> tuple[str, str]:
+        """Replace a foreign entry; gives its alias and the name of its model, if there is one."""
+        with self._turn(_SYNC_WAIT_SECONDS):
+            wanted, tasks = self.compared()
+            found = next((task for task in tasks if entry_id in task.step.deletes), None)
+            if found is None or found.step.reason != "foreign":
+                raise NotFoundError("There is no such entry on the proxy any more. Load the page again.")
+            if not found.step.adoptable:
+                raise ProxyError("Another registry made this entry. Remove it there.")
+            own = [task for task in tasks if task.step.alias == found.step.alias and task is not found]
+            for message in self._apply(own, None).values():
+                raise ProxyError(message)
+            self._api.delete(entry_id)
+            self._note_outcome([each for each in wanted if each is found.wanted], {}, [])
+            return found.step.alias, found.step.name
+
+    @contextmanager
+    def temporary(self, params: Mapping[str, Any], mode: str) -> Iterator[str]:
+        """An alias that serves this for as long as the block runs, and is removed whatever happens in it.
+
+        Raises:
+            ProxyError: it cannot be registered.
+        """
+        new = Registration(str(uuid4()), plan.temporary_alias(), params, mode, self._store.registry_id())
+        try:
+            self._api.add(new)
+            yield new.alias
+        finally:
+            with suppress(ProxyError):  # a sync sweeps what is left behind
+                self._api.delete(new.id)
+
+    def _push(self, model_id: str) -> str:
+        wanted, registry = self._wanted(model_id)
+        tasks = plan.compared(wanted, self._api.entries_of(alias_of(model_id)), registry)
+        failures = self._apply(tasks, None)
+        self._note_outcome(wanted, failures, [])
+        return next(iter(failures.values()), "")
+
+    @contextmanager
+    def _turn(self, seconds: float) -> Iterator[None]:
+        try:
+            with self._store.exclusive(_LOCK, seconds):
+                yield
+        except TimeoutError:
+            raise ProxyError(
+                "Another sync with the proxy is running; it takes this along, or try again then."
+            ) from None
+
+    def _wanted(self, model_id: str | None = None) -> tuple[list[Wanted], str]:
+        statement = (
+            select(ModelRow, ModelStateRow)
+            .outerjoin(ModelStateRow, ModelStateRow.model_id == ModelRow.id)
+            .where(*([ModelRow.id == model_id] if model_id else []))
+            .order_by(ModelRow.name_key)
+        )
+        if self._keyring is None:
+            raise SettingsError("No encryption key is configured: models cannot be registered with the proxy.")
+        with self._store.read() as session:
+            secret = self._store.open_secret(session, self._keyring)
+            registry = session.scalars(select(StoreRow.registry_id)).one()
+            rows = [(row, state) for row, state in session.execute(statement)]
+        ring = self._keyring
+        return [_wish(row, state, ring, registry, secret) for row, state in rows], registry
+
+    def _versions(self) -> dict[str, int]:
+        with self._store.read() as session:
+            return {row.id: row.version for row in session.execute(select(ModelRow.id, ModelRow.version))}
+
+    def _apply(self, tasks: Sequence[Task], progress: Progress | None) -> dict[SyncStep, str]:
+        """Carry out what changes something, side by side; gives what failed or cannot be done, with the reason."""
+        failures = {task.step: task.step.why for task in tasks if task.step.reason == "refused"}
+        due = [task for task in tasks if task.step.changes]
+        self._begin_epochs(due)
+        is_down = Event()
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            messages = pool.map(lambda task: self._carry_out(task, is_down), due)
+            for number, (task, message) in enumerate(zip(due, messages, strict=True), start=1):
+                if message:
+                    failures[task.step] = message
+                if progress is not None:
+                    progress(number, len(due))
+        return failures
+
+    def _begin_epochs(self, tasks: Sequence[Task]) -> None:
+        """Remember the epoch of an entry before it is there: a crash in between costs a number, no more."""
+        begun = {task.wanted.model_id: task.epoch for task in tasks if task.wanted and task.epoch is not None}
+        if begun:
+            with self._store.write() as session:
+                for model_id, state in _states(session, list(begun)).items():
+                    state.proxy_epoch = begun[model_id]
+
+    def _carry_out(self, task: Task, is_down: Event) -> str:
+        if is_down.is_set():
+            return "The LiteLLM proxy cannot be reached any more. Sync again when it can."
+        try:
+            if task.adds is not None:
+                self._api.add(task.adds)
+            for id in task.step.deletes:
+                self._api.delete(id)
+        except UnreachableError as error:
+            is_down.set()
+            return error.message
+        except ProxyError as error:
+            return error.message
+        return ""
+
+    def _note_outcome(self, wanted: Sequence[Wanted], failures: Mapping[SyncStep, str], left: Sequence[Task]) -> None:
+        """Note of each model whether the proxy follows it now; of those that were left alone, nothing."""
+        failed = {step.model_id: message for step, message in failures.items()}
+        passed_over = {task.step.model_id for task in left if task.step.reason != "foreign"}
+        outcomes = {
+            each.model_id: (None, failed[each.model_id]) if each.model_id in failed else (each.version, "")
+            for each in wanted
+            if each.model_id not in passed_over
+        }
+        noted = {each.model_id: each.noted for each in wanted}
+        self._note({id: outcome for id, outcome in outcomes.items() if not _is_noted(noted[id], outcome)})
+
+    def _note(self, outcomes: Mapping[str, tuple[int | None, str]]) -> None:
+        ids = list(outcomes)
+        for start in range(0, len(ids), _NOTED_AT_ONCE):
+            with self._store.write() as session:
+                for id, state in _states(session, ids[start : start + _NOTED_AT_ONCE]).items():
+                    version, state.proxy_message = outcomes[id]
+                    state.proxy_version = state.proxy_version if version is None else version
+                    state.proxy_at = self._store.clock()
+
+
+def _is_noted(noted: tuple[int | None, str], outcome: tuple[int | None, str]) -> bool:
+    return noted[1] == outcome[1] and outcome[0] in (None, noted[0])
+
+
+def _states(session: Session, ids: Sequence[str]) -> dict[str, ModelStateRow]:
+    """The states of those of these models that are still there, made where there is none."""
+    there = session.scalars(select(ModelRow.id).where(ModelRow.id.in_(ids))).all()
+    found = {
+        row.model_id: row for row in session.scalars(select(ModelStateRow).where(ModelStateRow.model_id.in_(there)))
+    }
+    for id in there:
+        if id not in found:
+            found[id] = ModelStateRow(model_id=id, proxy_epoch=0, proxy_message="")
+            session.add(found[id])
+    return found
+
+
+def _wish(row: ModelRow, state: ModelStateRow | None, keyring: Keyring, registry: str, secret: bytes) -> Wanted:
+    epoch, noted = (state.proxy_epoch, (state.proxy_version, state.proxy_message)) if state else (0, (None, ""))
+    about = Wanted(row.id, row.name, row.version, epoch, noted)
+    if row.status == Status.INACTIVE:
+        return about
+    try:
+        params = proxy_params(row, keyring.open(row.api_key, queries.binding_of(row)) if row.api_key else None)
+    except DecryptionError as error:
+        return replace(about, problem=error.message)
+    except KeyError:
+        return replace(about, problem="Its provider is not known to this version of the registry.")
+    mode = plan.mode_of(row.type)
+    served, renewed = (
+        plan.registration(row.id, number, params, mode, registry, secret) for number in (epoch, epoch + 1)
+    )
+    return replace(about, served=served, renewed=renewed)
+
+
+def proxy_params(row: ModelRow, key: SecretStr | None) -> dict[str, Any]:
+    """What the proxy is given to call a model: as a direct call, and how long it may take.
+
+    Raises:
+        KeyError: the provider is not in the catalogue, or does not serve this type.
+    """
+    params = PROVIDERS[row.provider].litellm_params(
+        ModelType(row.type), row.model_id, row.api_endpoint, row.connection, key
+    )
+    seconds = row.config.get("timeout_seconds")
+    return {**params, "timeout": seconds} if seconds else params
+
+
+def _behind(steps: Sequence[SyncStep]) -> int:
+    """How many models are not in step. What is foreign or orphaned belongs to none, or is not ours to judge."""
+    return len({step.model_id for step in steps if step.model_id is not None and step.reason != "foreign"})
+
+
+def _summary(report: SyncReport) -> dict[str, Any]:
+    """A sync as its audit entry tells it."""
+    told = {"applied": dict(Counter(step.reason for step in report.applied))}
+    names = [failure.step.name or failure.step.alias for failure in report.failed]
+    return {**told, "failed": len(names), "not_applied": names[:_MOST_NAMES]} if names else told
