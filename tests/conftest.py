@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
@@ -23,6 +23,7 @@ from registry.crypto import Keyring
 from registry.store import Store
 from tests import invariants, postgres
 from tests.factories import KEY_A
+from tests.fake_proxy import FakeProxy
 from tests.sabotage import plain_engine, unguarded
 
 STORES = ("sqlite", "postgresql")
@@ -160,6 +161,30 @@ def broken(raw: Engine) -> Callable[[], set[str]]:
             return invariants.broken(connection)
 
     return check
+
+
+@pytest.fixture
+def fake_proxy() -> Iterator[FakeProxy]:
+    """A LiteLLM proxy of the test's own, empty."""
+    with FakeProxy() as proxy:
+        yield proxy
+
+
+class RealProxy(NamedTuple):
+    """A real LiteLLM proxy, and the ports of the provider stand-ins that it can call."""
+
+    url: str
+    master_key: str
+    providers_port: int
+
+
+@pytest.fixture(scope="session")
+def real_proxy() -> RealProxy:
+    """The LiteLLM proxy at ``LITELLM_PROXY_URL``, which may hold entries of others."""
+    url = os.environ.get("LITELLM_PROXY_URL")
+    if not url:
+        pytest.skip("LITELLM_PROXY_URL names no real LiteLLM proxy")
+    return RealProxy(url, os.environ["LITELLM_MASTER_KEY"], int(os.environ["TEST_PROVIDERS_PORT"]))
 
 
 @dataclass
