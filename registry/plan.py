@@ -84,19 +84,21 @@ def registration(
 
 def compared(wanted: Sequence[Wanted], entries: Iterable[Entry], registry: str) -> list[Task]:
     """What differs, alias by alias. What is in step has no task."""
-    by_alias: defaultdict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        if entry.alias.startswith(OURS):
-            by_alias[entry.alias].append(entry)
     known = {alias_of(each.model_id): each for each in wanted}
+    homes = {each.served.id: alias for alias, each in known.items() if each.served}
+    ours: defaultdict[str, list[Entry]] = defaultdict(list)
+    foreign: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.registry == registry:
+            ours[homes.get(entry.id, entry.alias)].append(entry)  # also where somebody gave it another name
+        elif entry.alias.startswith(OURS):
+            foreign[entry.alias].append(entry)
     tasks: list[Task] = []
-    for alias in [*known, *(alias for alias in by_alias if alias not in known)]:
-        found = by_alias.get(alias, [])
-        ours = [entry for entry in found if entry.registry == registry]
-        one = known.get(alias)
-        task = _unwanted(alias, one, ours) if one is None or (not one.served and not one.problem) else _due(one, ours)
+    for alias in dict.fromkeys([*known, *ours, *foreign]):
+        one, found = known.get(alias), ours.get(alias, [])
+        task = _due(one, found) if one and (one.served or one.problem) else _unwanted(alias, one, found)
         tasks += [task] if task else []
-        tasks += [_foreign(entry, one) for entry in found if entry.registry != registry]
+        tasks += [_foreign(entry, one) for entry in foreign.get(alias, [])]
     return tasks
 
 
@@ -144,6 +146,7 @@ def _edits(entry: Entry, registered: Registration) -> list[str]:
     differing = [
         name for name, value in registered.params.items() if name != "api_key" and entry.params.get(name) != value
     ]
+    differing += ["model_name"] if entry.alias != registered.alias else []
     return [*differing, "blocked"] if entry.is_blocked else differing
 
 
