@@ -133,6 +133,10 @@ class FakeProxy(FaultyServer):
                     found.setdefault(row.model_name, []).append(dict(row.litellm_params))
         return found
 
+    def add(self, id: str, alias: str) -> None:
+        """Put in an entry that no registry made."""
+        self._rows[id] = Row(id, alias, {"model": "openai/other"}, {})
+
     def entry(self, id: str) -> Row | None:
         """The row with this id, ghosts too."""
         return self._rows.get(id)

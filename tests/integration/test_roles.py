@@ -9,13 +9,21 @@ from typing import Any
 
 import pytest
 
-from registry import Actor, Registry, Role, errors
+from registry import Actor, Registry, Role, Settings, errors
 from registry.audit import Audit
 from registry.knowledge_bases import KnowledgeBases
 from registry.models import Models
-from tests.factories import ADMIN, AUDITOR, SERVICE, VIEWER, bound, created, embedding, generation
+from registry.sync import Proxy
+from tests.factories import ADMIN, AUDITOR, KEY_A, SERVICE, VIEWER, bound, created, embedding, generation
+from tests.fake_proxy import FakeProxy
 
-PARTS: dict[str, type[Any]] = {"": Registry, "models": Models, "knowledge_bases": KnowledgeBases, "audit": Audit}
+PARTS: dict[str, type[Any]] = {
+    "": Registry,
+    "models": Models,
+    "knowledge_bases": KnowledgeBases,
+    "proxy": Proxy,
+    "audit": Audit,
+}
 FREE = {"acting_as", "close", "connect"}
 ACTORS = (VIEWER, AUDITOR, ADMIN, SERVICE)
 
@@ -27,6 +35,7 @@ class Things:
     used: str
     free: str
     base: str
+    entry: str
 
 
 EVERYONE, READERS, ADMINS = frozenset(Role), frozenset({Role.AUDITOR, Role.ADMIN}), frozenset({Role.ADMIN})
@@ -54,6 +63,9 @@ TABLE: dict[str, tuple[frozenset[Role], Call]] = {
     "knowledge_bases.using": (KB_READERS, lambda reg, on: reg.knowledge_bases.using(on.used)),
     "knowledge_bases.bind": (KB_WRITERS, lambda reg, on: reg.knowledge_bases.bind("new", name="New", ner=None)),
     "knowledge_bases.remove": (KB_WRITERS, lambda reg, on: reg.knowledge_bases.remove(on.base)),
+    "proxy.plan": (READERS, lambda reg, _: reg.proxy.plan()),
+    "proxy.sync": (ADMINS, lambda reg, _: reg.proxy.sync()),
+    "proxy.adopt": (ADMINS, lambda reg, on: reg.proxy.adopt(on.entry)),
     "audit.find": (READERS, lambda reg, _: reg.audit.find()),
     "audit.actors": (READERS, lambda reg, _: reg.audit.actors()),
     "audit.verify": (READERS, lambda reg, _: reg.audit.verify()),
@@ -93,9 +105,15 @@ def test_the_rules_are_those_of_the_design() -> None:
 
 
 @pytest.fixture
-def things(reg: Registry) -> Things:
+def settings(store_url: str, fake_proxy: FakeProxy) -> Settings:
+    return Settings(store_url, [KEY_A], fake_proxy.url, fake_proxy.master_key)
+
+
+@pytest.fixture
+def things(reg: Registry, fake_proxy: FakeProxy) -> Things:
     used, free = created(reg, generation()), created(reg, embedding())
-    return Things(used.id, free.id, bound(reg, used).id)
+    fake_proxy.add("foreign", "db-foreign")
+    return Things(used.id, free.id, bound(reg, used).id, "foreign")
 
 
 @pytest.mark.parametrize("actor", ACTORS, ids=lambda actor: actor.role)
