@@ -1,0 +1,4 @@
+-- Runs once, with a new database: makes the role that the dashboard runs as, which owns nothing.
+-- `python -m registry migrate --grant registry_app` gives it its rights.
+\getenv password REGISTRY_APP_PASSWORD
+CREATE ROLE registry_app LOGIN PASSWORD :'password';
