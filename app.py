@@ -9,21 +9,34 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit import config
 
-from pages.ui.loopback import LoopbackOnly
+from pages.ui import doors, session, signin
+from registry import Actor, Settings
+from registry.errors import SettingsError
+
+try:
+    settings = Settings.from_env()
+    signin.check(settings)
+except SettingsError as error:
+    raise SystemExit(f"The dashboard does not start. {error.message}") from None
+passes = session.passes(settings)
 
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Warm up beside the server's start: the first page then finds its libraries loaded and its store open."""
-    from pages.ui.session import warm_up
-
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    config.set_option("server.allowedHosts", doors.allowed_hosts(settings))
+    threading.Thread(target=session.warm_up, name="warm-up", daemon=True).start()
+    if settings.auth == "local":
+        administrator = Actor("Local administrator", role="admin", via="local")
+        print(f"\n  Sign in: {passes.url(administrator, st.get_option('server.port'))}\n", flush=True)
     yield
 
 
 app = st.App(
     Path(__file__).parent / "pages" / "main.py",
     lifespan=lifespan,
-    middleware=[Middleware(LoopbackOnly)],
+    routes=doors.routes(settings, passes),
+    middleware=[Middleware(doors.Doors, settings=settings)],
 )

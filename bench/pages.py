@@ -19,8 +19,11 @@ import streamlit as st
 from sqlalchemy import Engine, event
 from streamlit.testing.v1 import AppTest
 
+from pages.ui import session
 from registry import Settings, demo
 from registry.crypto import new_key
+from registry.passes import Passes
+from tests.factories import LOCAL_ADMINISTRATOR
 
 PAGE = Path(__file__).parents[1] / "pages" / "main.py"
 SIZES = (1_000, 10_000)
@@ -33,6 +36,7 @@ class Timed:
         self.environment = {
             "REGISTRY_DATABASE_URL": f"sqlite:///{folder / f'{size}.db'}",
             "REGISTRY_FERNET_KEYS": new_key(),
+            "REGISTRY_DATA_DIR": str(folder / "data"),
         }
         demo.fill(Settings.from_env(self.environment), generated=size)
         self.use()
@@ -67,6 +71,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=15)
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as folder:
+        passes = Passes(Path(folder) / "data")
+        cookies = {passes.cookie_name: passes.issue("session", LOCAL_ADMINISTRATOR)}
+        session.evidence = lambda auth: cookies  # there is no browser that would send them
         pages = {size: Timed(Path(folder), size) for size in SIZES}
         results: dict[int, list[tuple[float, int]]] = {size: [] for size in SIZES}
         for _ in range(runs):

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser
 
 from registry import Settings, demo
 from registry.crypto import new_key
-from tests.e2e.browser import Visitor, chromium, server
+from tests.e2e.browser import Server, Visitor, chromium, server
 
 FOLDER = Path(__file__).parent / "screenshots"
 SIZE = {"width": 1360, "height": 860}
@@ -66,7 +66,7 @@ def main() -> None:
         with server({"REGISTRY_DATABASE_URL": url, "REGISTRY_FERNET_KEYS": key}) as running:
             for name, prepare in PICTURES.items():
                 for scheme in SCHEMES:
-                    _take(browser, running.url, name, prepare, scheme)
+                    _take(browser, running, name, prepare, scheme)
 
 
 def _select(visitor: Visitor, row: int) -> None:
@@ -77,10 +77,11 @@ def _select(visitor: Visitor, row: int) -> None:
 
 
 def _take(
-    browser: Browser, url: str, name: str, prepare: Callable[[Visitor], None], scheme: Literal["light", "dark"]
+    browser: Browser, running: Server, name: str, prepare: Callable[[Visitor], None], scheme: Literal["light", "dark"]
 ) -> None:
     with browser.new_context(viewport=SIZE, color_scheme=scheme) as context:  # type: ignore[arg-type]  # it is a size
-        visitor = Visitor(context.new_page(), url)
+        visitor = Visitor(context.new_page(), running.url)
+        visitor.sign_in(running.link())
         prepare(visitor)
         visitor.page.screenshot(path=FOLDER / f"{name}-{scheme}.png")
 

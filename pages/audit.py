@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from registry import Registry
+from registry import Registry, Role
 from registry.records import AuditEntry
 
 from pages.ui.feedback import plain
-from pages.ui.session import registry
+from pages.ui.session import require
 from pages.ui.words import ACTIONS, counted, field_label, shown
 
 PAGE_SIZE = 50
@@ -23,7 +23,7 @@ TRAIL = "audit_trail"
 
 def main() -> None:
     """Draw the page."""
-    reg = registry()
+    reg = require(Role.AUDITOR)
     st.title("Audit log", anchor=False)
     wanted = _filters(reg)
     trail: list[int | None] = st.session_state.setdefault(TRAIL, [None])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
-from registry import Registry
+from registry import Registry, Role
 from registry.errors import NotFoundError, RegistryError, StaleVersionError
 from registry.providers import PROVIDERS, Need, Provider, providers_for
 from registry.records import KnowledgeBase, ModelType
@@ -13,7 +13,7 @@ from pages.ui import fields, known
 from pages.ui import form as forms
 from pages.ui.feedback import flash, plain
 from pages.ui.form import Form
-from pages.ui.session import registry
+from pages.ui.session import registry, require
 from pages.ui.words import STATUS_HELP, STATUSES, TYPE_HELP, TYPES, TYPES_IN_TEXT, counted
 
 LIST_PAGE = "models.py"
@@ -23,7 +23,7 @@ CONTRACT = ("dimensions", "normalize", "distance_metric")
 
 def main() -> None:
     """Draw the page."""
-    reg = registry()
+    reg = require(Role.ADMIN)
     if st.session_state.pop(SAVED, False):
         st.switch_page(LIST_PAGE)
     form = _form(reg)

@@ -1,14 +1,17 @@
-"""Runs first on every rerun, whatever page is asked for: the frame around the pages."""
+"""Runs first on every rerun, whatever page is asked for: the sign-in, then the frame around the pages."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
+from registry import Actor, Role, Settings
 from registry.errors import RegistryError
+from streamlit.navigation.page import StreamlitPage
 
-from pages.ui import feedback, form
-from pages.ui.session import current_actor, key_status, registry
+from pages.ui import feedback, form, session, signin
+from pages.ui.identity import SignInError, may
 
 HERE = Path(__file__).parent
 ICON = HERE / "ui" / "icon.svg"
@@ -17,20 +20,26 @@ LOGO = HERE / "ui" / "logo.svg"
 
 
 def main() -> None:
-    """Draw the frame, then the page."""
+    """Draw the frame, then the page; signed out, how to sign in and nothing else."""
     st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
-    pages = [
-        st.Page(HERE / "models.py", title="Models", icon=":material/hub:", url_path="models", default=True),
-        st.Page(HERE / "edit.py", title="Model", icon=":material/edit:", url_path="edit", visibility="hidden"),
-        st.Page(HERE / "audit.py", title="Audit log", icon=":material/history:", url_path="audit"),
-    ]
-    page = st.navigation(pages)
+    try:
+        actor = session.current_actor()
+    except SignInError as error:
+        form.discard()
+        st.set_page_config(page_title="Sign in · LLM Model Registry")
+        st.navigation([st.Page(lambda: None, title="Sign in")], position="hidden")
+        signin.draw(error, Settings.from_env().auth)
+        return
+    page = st.navigation(_pages(actor))
     st.set_page_config(page_title=f"{page.title} · LLM Model Registry")
     st.logo(LOGO, size="large", icon_image=ICON)
-    _identity()
+    with st.sidebar:
+        signin.draw_identity(actor)
+        st.button("Sign out", type="tertiary", icon=":material/logout:", on_click=session.sign_out)
     try:
-        registry()
-        _key_banner()
+        session.registry()
+        if may(actor, Role.AUDITOR):
+            _key_banner()
     except RegistryError as error:
         st.title("The registry cannot be opened")
         _unavailable(error)
@@ -44,10 +53,14 @@ def main() -> None:
     feedback.show_flashes()  # last: a run that is given up for another page's would take them along, unseen
 
 
-def _identity() -> None:
-    actor = current_actor()
-    with st.sidebar:
-        st.caption(f":material/person: {feedback.plain(actor.name)}  \n:material/shield: {actor.role}")
+def _pages(actor: Actor) -> list[StreamlitPage]:
+    """All pages for everybody, so that each itself says whom it is for; in the menu only what the role may see."""
+    audit: Literal["visible", "hidden"] = "visible" if may(actor, Role.AUDITOR) else "hidden"
+    return [
+        st.Page(HERE / "models.py", title="Models", icon=":material/hub:", url_path="models", default=True),
+        st.Page(HERE / "edit.py", title="Model", icon=":material/edit:", url_path="edit", visibility="hidden"),
+        st.Page(HERE / "audit.py", title="Audit log", icon=":material/history:", url_path="audit", visibility=audit),
+    ]
 
 
 def _unavailable(error: RegistryError) -> None:
@@ -56,7 +69,7 @@ def _unavailable(error: RegistryError) -> None:
 
 
 def _key_banner() -> None:
-    status = key_status()
+    status = session.key_status()
     if not status.ok:
         st.warning(feedback.plain(status.message), icon=":material/key_off:")
 

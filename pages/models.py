@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 
 import streamlit as st
-from registry import Registry
+from registry import Registry, Role
 from registry.providers import PROVIDERS
 from registry.records import ModelSummary, ModelType, Status
 
 from pages.ui import dialogs
 from pages.ui.actions import offered
 from pages.ui.feedback import plain
-from pages.ui.session import registry
-from pages.ui.table import MENU_KEY, chosen_action, models_table
+from pages.ui.session import require
+from pages.ui.table import MENU_KEY, chosen_action, models_table, read_only_table
 from pages.ui.words import STATUSES, TYPES, counted
 
 EDIT_PAGE = "edit.py"
@@ -23,31 +23,44 @@ ALL = "all"
 
 def main() -> None:
     """Draw the page."""
-    reg = registry()
+    reg = require(Role.VIEWER)
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.title("Models", anchor=False, width="content")
-        if st.button("Add model", type="primary", icon=":material/add:"):
+        if _role(reg) is Role.ADMIN and st.button("Add model", type="primary", icon=":material/add:"):
             st.switch_page(EDIT_PAGE)
     counts = reg.models.counts()
     if not counts:
-        _empty()
+        _empty(reg)
         return
     _cards(reg, counts)
-    rows = reg.models.overview(**_filters(counts))
+    rows = reg.models.overview(**_filters(reg))
     if not rows:
         st.info("No model matches. Change the filters or the search.", icon=":material/filter_alt_off:")
+        return
+    total = counted(sum(counts.values()), "model")
+    count = total if len(rows) == sum(counts.values()) else f"{len(rows):,} of {total}"
+    if _role(reg) is not Role.ADMIN:
+        st.caption(f"{count}.")
+        read_only_table(rows, with_state=_role(reg) is Role.AUDITOR)
         return
     st.session_state["row_ids"] = [row.id for row in rows]
     bar = st.container()
     selected = models_table(rows, on_menu=_remember_choice)
     with bar:
-        _bar(reg, rows[selected] if selected is not None else None, len(rows), sum(counts.values()))
+        _bar(rows[selected] if selected is not None else None, count)
     dialogs.show(reg)
 
 
-def _empty() -> None:
+def _role(reg: Registry) -> Role | None:
+    return reg.actor.role if reg.actor else None
+
+
+def _empty(reg: Registry) -> None:
     with st.container(border=True, horizontal_alignment="center"):
         st.subheader("No models yet", anchor=False, text_alignment="center")
+        if _role(reg) is not Role.ADMIN:
+            st.markdown("Models are listed here as soon as an administrator has added them.", text_alignment="center")
+            return
         st.markdown(
             "Register the embedding, generation and NER models that your knowledge bases may use. "
             "Have the provider's key at hand, or the address of your own server.",
@@ -64,16 +77,16 @@ def _cards(reg: Registry, counts: Mapping[tuple[ModelType, Status], int]) -> Non
         per_type[kind] += number
     defaults = {row.type: row for row in reg.models.defaults()}
     for column, kind in zip(st.columns(len(TYPES)), TYPES, strict=True):
-        active = counts.get((kind, Status.ACTIVE), 0)
+        active = "" if _role(reg) is Role.VIEWER else f", {counts.get((kind, Status.ACTIVE), 0):,} active"
         with column.container(border=True, height="stretch", gap="xsmall"):
-            st.markdown(f"**{TYPES[kind]}** :gray[· {counted(per_type[kind], 'model')}, {active:,} active]")
+            st.markdown(f"**{TYPES[kind]}** :gray[· {counted(per_type[kind], 'model')}{active}]")
             if kind in defaults:
                 st.markdown(f"★ {plain(defaults[kind].name)}")
             else:
                 st.markdown(":orange[☆ No default chosen]")
 
 
-def _filters(counts: Mapping[tuple[ModelType, Status], int]) -> dict[str, str | None]:
+def _filters(reg: Registry) -> dict[str, str | None]:
     """The filters; they stand in the address, so that a filtered list can be shared."""
     with st.container(horizontal=True, vertical_alignment="top"):
         kind = st.segmented_control(
@@ -95,16 +108,18 @@ def _filters(counts: Mapping[tuple[ModelType, Status], int]) -> dict[str, str | 
             bind="query-params",
             width=200,
         )
-        status = st.selectbox(
-            "Status",
-            list(STATUSES),
-            index=None,
-            format_func=STATUSES.__getitem__,
-            placeholder="Any status",
-            key="status",
-            bind="query-params",
-            width=160,
-        )
+        status = None
+        if _role(reg) is not Role.VIEWER:  # who sees active models only
+            status = st.selectbox(
+                "Status",
+                list(STATUSES),
+                index=None,
+                format_func=STATUSES.__getitem__,
+                placeholder="Any status",
+                key="status",
+                bind="query-params",
+                width=160,
+            )
         search = st.text_input(
             "Search",
             type="search",
@@ -117,11 +132,10 @@ def _filters(counts: Mapping[tuple[ModelType, Status], int]) -> dict[str, str | 
     return {"type": None if kind == ALL else kind, "provider": provider, "status": status, "search": search}
 
 
-def _bar(reg: Registry, row: ModelSummary | None, shown: int, total: int) -> None:
+def _bar(row: ModelSummary | None, count: str) -> None:
     """The actions of the selected row, for hands that stay on the keyboard."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if row is None:
-            count = counted(total, "model") if shown == total else f"{shown:,} of {counted(total, 'model')}"
             st.caption(f"{count}. To change one, open its menu :material/more_vert: or select it (Shift + Space).")
             return
         st.markdown(f"**{plain(row.name)}**", width="content")

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from registry import crypto
-from registry.actors import Actor, Role
+from registry.actors import PEOPLE, Actor, Role
 from registry.client import Registry
 from registry.errors import RegistryError, SettingsError, StoreError
+from registry.passes import LINK_MINUTES, Passes
 from registry.records import SyncStep
 from registry.settings import Settings
 from registry.store import Store
@@ -21,6 +22,7 @@ DASHBOARD_DATA = Path(".data")
 MOST_MODELS = 100_000
 NOT_IN_STEP = 3
 COMMAND_LINE = Actor("Command line", Role.ADMIN, via="command line")
+LOCAL_NAME = "Local administrator"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--models", metavar="N", type=_number, default=0, help="register N more, to try long lists")
     demo.add_argument("--url", help="the store to fill, sqlite:///path; by default the dashboard's own")
     demo.set_defaults(run=_demo)
+    link = commands.add_parser("link", help="print a link that signs somebody in on this machine, once")
+    link.add_argument("--role", choices=[str(role) for role in PEOPLE], default=str(Role.ADMIN))
+    link.add_argument("--name", default=LOCAL_NAME, help="who it is, as the audit log will call them")
+    link.add_argument("--port", type=int, default=8501, help="of the dashboard (8501)")
+    link.set_defaults(run=_link)
     return parser
 
 
@@ -107,6 +114,15 @@ def _demo(options: argparse.Namespace) -> None:
         f"The store holds {filled.models} models, {filled.knowledge_bases} knowledge bases "
         f"and {filled.audit_entries} audit entries, all made up."
     )
+
+
+def _link(options: argparse.Namespace) -> None:
+    settings = Settings.from_env()
+    if settings.auth != "local":
+        raise SettingsError(f"People sign in by {settings.auth} here (REGISTRY_AUTH); links are for local.")
+    passes = Passes(settings.data_dir or DASHBOARD_DATA)
+    print(passes.url(Actor(options.name, options.role), options.port))
+    print(f"It works once, within {LINK_MINUTES} minutes.", file=sys.stderr)
 
 
 def _number(text: str) -> int:

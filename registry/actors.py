@@ -20,6 +20,10 @@ class Role(StrEnum):
     SERVICE = "service"
 
 
+PEOPLE: Final = (Role.VIEWER, Role.AUDITOR, Role.ADMIN)
+"""Roles of people, the lowest first: each may do what those before it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who acts: ``name`` as the sign-in gave it, ``via`` how it was established (``local``, ``oidc``, ``library``…).

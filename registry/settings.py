@@ -17,6 +17,8 @@ from registry.errors import SettingsError
 STORE_FILE = "registry.db"
 KEY_FILE = "fernet.key"
 AUTH_MODES = ("local", "oidc", "proxy")
+MIN_PROXY_SECRET = 16  # characters
+MAX_SIGN_IN_HOURS = 7 * 24
 
 M = TypeVar("M", bound=str)
 
@@ -33,10 +35,13 @@ class Settings:
         litellm_api_key: what KB code calls the proxy with.
         auth: how people sign in at the dashboard: ``local``, ``oidc`` or ``proxy``.
         roles: group of the sign-in → role.
+        groups_claim: claim of the ID token that lists the groups, with ``oidc``.
+        sign_in_hours: how long a sign-in holds, with ``local`` and ``oidc``.
         proxy_secret: what an authenticating proxy proves itself with.
         public_hosts: names under which the dashboard is served.
         endpoint_allow: hosts that models may be called at; empty for any that is not refused.
         endpoint_deny: hosts that models must not be called at.
+        data_dir: where the dashboard keeps its own files; None for beside app.py.
         embedded: the store is the dashboard's own file, which it sets up and migrates itself.
     """
 
@@ -47,10 +52,13 @@ class Settings:
     litellm_api_key: SecretStr | None = None
     auth: str = "local"
     roles: Mapping[str, Role] = field(default_factory=dict)
+    groups_claim: str = "groups"
+    sign_in_hours: int = 8
     proxy_secret: SecretStr | None = None
     public_hosts: tuple[str, ...] = ()
     endpoint_allow: tuple[str, ...] = ()
     endpoint_deny: tuple[str, ...] = ()
+    data_dir: Path | None = None
     embedded: bool = False
 
     def __init__(
@@ -62,10 +70,13 @@ class Settings:
         litellm_api_key: str | SecretStr | None = None,
         auth: str = "local",
         roles: Mapping[str, Role | str] | None = None,
+        groups_claim: str = "groups",
+        sign_in_hours: int | str = 8,
         proxy_secret: str | SecretStr | None = None,
         public_hosts: Sequence[str] = (),
         endpoint_allow: Sequence[str] = (),
         endpoint_deny: Sequence[str] = (),
+        data_dir: Path | None = None,
         embedded: bool = False,
     ) -> None:
         put = object.__setattr__
@@ -76,10 +87,13 @@ class Settings:
         put(self, "litellm_api_key", _secret(litellm_api_key))
         put(self, "auth", _one_of("REGISTRY_AUTH", auth, AUTH_MODES))
         put(self, "roles", {group: _one_of("REGISTRY_ROLES", role, Role) for group, role in (roles or {}).items()})
-        put(self, "proxy_secret", _secret(proxy_secret))
+        put(self, "groups_claim", groups_claim)
+        put(self, "sign_in_hours", _hours("REGISTRY_SIGN_IN_HOURS", sign_in_hours))
+        put(self, "proxy_secret", _long("REGISTRY_PROXY_SECRET", _secret(proxy_secret)))
         put(self, "public_hosts", tuple(public_hosts))
         put(self, "endpoint_allow", tuple(endpoint_allow))
         put(self, "endpoint_deny", tuple(endpoint_deny))
+        put(self, "data_dir", data_dir)
         put(self, "embedded", embedded)
 
     @classmethod
@@ -94,15 +108,18 @@ class Settings:
             litellm_api_key=env.get("LITELLM_API_KEY"),
             auth=env.get("REGISTRY_AUTH", "").strip() or "local",
             roles=_roles(env.get("REGISTRY_ROLES", "")),
+            groups_claim=env.get("REGISTRY_GROUPS_CLAIM", "").strip() or "groups",
+            sign_in_hours=env.get("REGISTRY_SIGN_IN_HOURS", "").strip() or 8,
             proxy_secret=env.get("REGISTRY_PROXY_SECRET"),
             public_hosts=_list(env.get("REGISTRY_PUBLIC_HOSTS", "")),
             endpoint_allow=_list(env.get("REGISTRY_ENDPOINT_ALLOW", "")),
             endpoint_deny=_list(env.get("REGISTRY_ENDPOINT_DENY", "")),
+            data_dir=Path(folder) if (folder := env.get("REGISTRY_DATA_DIR", "").strip()) else None,
         )
 
     @classmethod
     def for_dashboard(cls, folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
-        """The environment's settings; where they name no store, the embedded one in ``folder``.
+        """The environment's settings; where they name no store, the embedded one, in their folder or else ``folder``.
 
         A key file (mode 0600) is made only together with a new embedded store: a lost one is never remade, since a
         new key could not open what the old one encrypted.
@@ -118,9 +135,11 @@ class Settings:
                     "Make a key with `python -m registry new-key` and give every replica the same one."
                 )
             return settings
+        folder = settings.data_dir or folder
         store = folder / STORE_FILE
         if not settings.fernet_keys:
-            settings = replace(settings, fernet_keys=_key_file(folder, is_new=not store.exists()))
+            key = key_file(folder / KEY_FILE, make=not store.exists())
+            settings = replace(settings, fernet_keys=(key,) if key else ())
         return replace(settings, database_url=f"sqlite:///{store}", embedded=True)
 
 
@@ -148,11 +167,31 @@ def _secret(value: str | SecretStr | None) -> SecretStr | None:
     return SecretStr(text.strip()) if text and text.strip() else None
 
 
-def _key_file(folder: Path, *, is_new: bool) -> tuple[SecretStr, ...]:
-    path = folder / KEY_FILE
+def _long(name: str, secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and len(secret) < MIN_PROXY_SECRET:
+        raise SettingsError(f"{name} must have at least {MIN_PROXY_SECRET} characters, made at random.")
+    return secret
+
+
+def _hours(name: str, value: int | str) -> int:
     try:
-        if is_new:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        hours = int(value)
+    except ValueError:
+        hours = 0
+    if not 1 <= hours <= MAX_SIGN_IN_HOURS:
+        raise SettingsError(f"{name} must be a whole number between 1 and {MAX_SIGN_IN_HOURS}.")
+    return hours
+
+
+def key_file(path: Path, *, make: bool) -> SecretStr | None:
+    """The Fernet key in a file; where there is none, a new one if asked to make it, which only its owner can read.
+
+    Raises:
+        SettingsError: the file can be neither read nor made.
+    """
+    try:
+        if make:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             except FileExistsError:
@@ -160,7 +199,6 @@ def _key_file(folder: Path, *, is_new: bool) -> tuple[SecretStr, ...]:
             else:
                 with os.fdopen(descriptor, "w") as file:
                     file.write(crypto.new_key())
-        key = path.read_text().strip() if path.exists() else ""
+        return _secret(path.read_text()) if path.exists() else None
     except OSError as error:
         raise SettingsError(f"The key file {path} cannot be read or made: {error.strerror}.") from None
-    return (SecretStr(key),) if key else ()

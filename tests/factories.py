@@ -17,6 +17,7 @@ KEY_B = "xPcy8pd5WoVPQ-kNrQ4tYB2yMyjJrYZ5MQYLMbXA19U="
 ADMIN = Actor("alice@example.com", Role.ADMIN, "test")
 AUDITOR = Actor("audrey@example.com", Role.AUDITOR, "test")
 VIEWER = Actor("victor@example.com", Role.VIEWER, "test")
+LOCAL_ADMINISTRATOR = Actor("Local administrator", Role.ADMIN, "local")
 SERVICE = Actor("kb-code", Role.SERVICE, "test")
 
 _numbers = count(1001)  # of one width, so that names sort as they were made

@@ -1,6 +1,7 @@
 """Doing things with a model of the list: at once where it can be undone, after a question where it cannot.
 
-An action is first noted in the session and then carried out by the next run, so that a dialog survives reruns.
+An action is first noted in the session and then carried out by the next run, so that a dialog survives reruns. A dialog
+reruns by itself, without the page: each time it asks anew for the registry, and so who is signed in.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from registry.records import KnowledgeBase, Model, ModelSummary, Status
 from pages.ui import actions
 from pages.ui.actions import Action
 from pages.ui.feedback import flash, plain, told
+from pages.ui.session import registry
 from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT, counted
 
 _INTENT = "intent"
@@ -44,7 +46,7 @@ def show(reg: Registry) -> None:
     elif action is actions.DEFAULT:
         _make_default(reg, model)
     elif action is actions.DELETE:
-        _delete(reg, model)
+        _delete(model)
     elif action.status is not None:
         _set_status(reg, model, action.status)
 
@@ -69,7 +71,7 @@ def _make_default(reg: Registry, model: Model) -> None:
 def _set_status(reg: Registry, model: Model, status: Status) -> None:
     users = reg.knowledge_bases.using(model.id) if status is Status.INACTIVE else []
     if users:
-        _confirm_deactivation(reg, model, users)
+        _confirm_deactivation(model, users)
     else:
         _end()
         with told():
@@ -78,7 +80,7 @@ def _set_status(reg: Registry, model: Model, status: Status) -> None:
 
 
 @st.dialog("Deactivate model", icon=":material/block:", on_dismiss=_end)
-def _confirm_deactivation(reg: Registry, model: Model, users: Sequence[KnowledgeBase]) -> None:
+def _confirm_deactivation(model: Model, users: Sequence[KnowledgeBase]) -> None:
     st.markdown(f"**{plain(model.name)}** is used by {counted(len(users), 'knowledge base')}:")
     _names(users)
     st.markdown("They will get an error as soon as they ask for it. To let them go on using it, deprecate it instead.")
@@ -90,14 +92,14 @@ def _confirm_deactivation(reg: Registry, model: Model, users: Sequence[Knowledge
         if deprecate or st.button("Deactivate", type="primary", key="deactivate_anyway"):
             with told():
                 status = Status.DEPRECATED if deprecate else Status.INACTIVE
-                reg.models.set_status(model.id, status)
+                registry().models.set_status(model.id, status)
                 _done(f"“{model.name}” is now {STATUSES[status].lower()}.")
 
 
 @st.dialog("Delete model", icon=":material/delete:", on_dismiss=_end)
-def _delete(reg: Registry, model: Model) -> None:
+def _delete(model: Model) -> None:
     with told():
-        _ask_to_delete(reg, model)
+        _ask_to_delete(registry(), model)
 
 
 def _ask_to_delete(reg: Registry, model: Model) -> None:

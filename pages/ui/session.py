@@ -1,31 +1,103 @@
-"""What every page holds: the registry, acting for whoever is signed in."""
+"""What every page holds: the registry, acting for whoever is signed in.
+
+Who that is, is established anew on every call from what the browser sent, and never kept in the session: a tab that was
+left open must not go on after its sign-in has ended.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
-from registry import Actor, Registry, Settings
-from registry.errors import RegistryError
+from registry import Actor, Registry, Role, Settings
+from registry.errors import RegistryError, SettingsError
+from registry.passes import Passes
 from registry.records import KeyStatus
+
+from pages.ui import identity, signin
+from pages.ui.identity import SignedOutError, SignIn, SignInError
 
 DATA = Path(__file__).parents[2] / ".data"
 
-LOCAL_ADMINISTRATOR = Actor("Local administrator", role="admin", via="local")
+
+def passes(settings: Settings) -> Passes:
+    """The passes of this dashboard."""
+    return Passes(settings.data_dir or DATA)
+
+
+def evidence(auth: str) -> Mapping[str, Any]:
+    """What the browser, or the proxy before us, sent to show who it is: cookies, claims or headers."""
+    if auth == "local":
+        return st.context.cookies.to_dict()
+    if auth == "oidc":
+        return st.user.to_dict()
+    return {name: st.context.headers.get_all(name) for name in st.context.headers}
+
+
+def current() -> SignIn:
+    """Who is signed in, and how.
+
+    Raises:
+        SignInError: nobody whom the registry could act for.
+        SettingsError: a setting is unusable.
+    """
+    settings = Settings.from_env()
+    ours, seen = passes(settings), evidence(settings.auth)
+    if settings.auth == "local":
+        found = identity.from_cookies(settings, ours, seen)
+    elif settings.auth == "oidc":
+        found = identity.from_claims(settings, seen, signin.provider().issuer, time.time())
+    else:
+        found = identity.from_headers(settings, seen)
+    if found.id in ours.spent:
+        raise SignedOutError("You are signed out", "Sign in to go on.")
+    return found
 
 
 def current_actor() -> Actor:
-    """Who is signed in. Without a sign-in, that is whoever sits at this machine."""
-    return LOCAL_ADMINISTRATOR
+    """Who is signed in; raises what `current` does."""
+    return current().actor
 
 
 def registry() -> Registry:
-    """The registry, acting for whoever is signed in.
+    """The registry, acting for whoever is signed in now.
 
     Raises:
-        RegistryError: it cannot be reached, or a setting is unusable.
+        RegistryError: nobody is, it cannot be reached, or a setting is unusable.
     """
-    return _connected().acting_as(current_actor())
+    actor = current_actor()
+    return _connected().acting_as(actor)
+
+
+def require(role: Role) -> Registry:
+    """What each page begins with: the registry, for somebody who has this role or a higher one. For anybody else the
+    page says so and ends here, however it was reached.
+
+    Raises:
+        RegistryError: the registry cannot be reached, or a setting is unusable.
+    """
+    try:
+        reg = registry()
+    except SignInError as error:
+        signin.draw(error, Settings.from_env().auth)
+        st.stop()
+    if reg.actor is None or not identity.may(reg.actor, role):
+        signin.draw_forbidden(role)
+        st.stop()
+    return reg
+
+
+def sign_out() -> None:
+    """End the sign-in, in every tab that it is open in, and lead the browser to where its cookie is deleted."""
+    settings = Settings.from_env()
+    if settings.auth != "proxy":  # which knows by itself who is still signed in
+        with suppress(SignInError, SettingsError):  # already ended; or no folder to remember it in, and the cookie goes
+            passes(settings).spent.add(current().id)
+    st.logout()
 
 
 @st.cache_resource(show_spinner=False)
@@ -36,15 +108,12 @@ def key_status() -> KeyStatus:
 
 @st.cache_resource(show_spinner=False)
 def _connected() -> Registry:
-    settings = Settings.for_dashboard(DATA)
-    return Registry.connect(settings)
+    return Registry.connect(Settings.for_dashboard(DATA))
 
 
 def warm_up() -> None:
     """Load what the first page needs. What fails here is told by the page itself."""
     import pandas  # noqa: F401, ICN001  # loaded for its effect
 
-    try:
-        registry()
-    except RegistryError:
-        return
+    with suppress(RegistryError):
+        _connected()

@@ -20,24 +20,38 @@ KEY = "models_table"
 MENU_KEY = "row_menu"
 _ROW_HEIGHT = 36
 _MOST_VISIBLE_ROWS = 14
+_STATE = ("status", "api_key", "used_by")
 
 
 def models_table(rows: Sequence[ModelSummary], on_menu: Callable[[], None]) -> int | None:
     """Draw the table and return the number of the row that is selected, or None."""
-    height = _ROW_HEIGHT * (min(len(rows), _MOST_VISIBLE_ROWS) + 1) + 2
     event: Any = st.dataframe(
         _arrow(rows),
         key=KEY,
-        height=height,
+        height=_height(rows),
         row_height=_ROW_HEIGHT,
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
-        column_config=_columns(on_menu),
+        column_config={**_columns(), "menu": _menu(on_menu)},
         alt="Registered models",
     )
     selected = event["selection"]["rows"]
     return selected[0] if selected and selected[0] < len(rows) else None
+
+
+def read_only_table(rows: Sequence[ModelSummary], *, with_state: bool) -> None:
+    """Draw the table for those who cannot do anything with its rows; ``with_state`` adds status, key and use."""
+    hidden = ["menu"] if with_state else ["menu", *_STATE]
+    st.dataframe(
+        _arrow(rows).drop_columns(hidden),
+        key=KEY,
+        height=_height(rows),
+        row_height=_ROW_HEIGHT,
+        hide_index=True,
+        column_config={name: column for name, column in _columns().items() if name not in hidden},
+        alt="Registered models",
+    )
 
 
 def chosen_action(label: str) -> Action:
@@ -70,7 +84,11 @@ def _arrow(rows: Sequence[ModelSummary]) -> pa.Table:
     )
 
 
-def _columns(on_menu: Callable[[], None]) -> dict[str, Any]:
+def _height(rows: Sequence[ModelSummary]) -> int:
+    return _ROW_HEIGHT * (min(len(rows), _MOST_VISIBLE_ROWS) + 1) + 2
+
+
+def _columns() -> dict[str, Any]:
     column = st.column_config
     return {
         "default": column.TextColumn("★", width=35, alignment="center", help="Default of its type"),
@@ -84,5 +102,8 @@ def _columns(on_menu: Callable[[], None]) -> dict[str, Any]:
         "api_key": column.TextColumn("Key", width=45, help="Whether an API key is saved"),
         "used_by": column.NumberColumn("KBs", width=45, help="Knowledge bases that use the model"),
         "updated": column.DatetimeColumn("Updated", width=105, format="distance"),
-        "menu": column.ButtonColumn("", width=40, type="tertiary", key=MENU_KEY, on_click=on_menu),
     }
+
+
+def _menu(on_menu: Callable[[], None]) -> Any:
+    return st.column_config.ButtonColumn("", width=40, type="tertiary", key=MENU_KEY, on_click=on_menu)

@@ -17,8 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Locator, Page, WebSocket, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, WebSocket, expect, sync_playwright
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from registry import Actor
+from registry.passes import Passes
+from tests.factories import LOCAL_ADMINISTRATOR
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 60.0
@@ -53,15 +57,20 @@ class NoBrowserError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: where it is, and the file that it writes its output to."""
+    """A running server: where it is, the file that it writes its output to, and where it keeps its own files."""
 
     url: str
     process: subprocess.Popen[bytes]
     log: Path
+    data: Path
 
     @property
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
+
+    def link(self, actor: Actor = LOCAL_ADMINISTRATOR) -> str:
+        """A link that signs this actor in, once."""
+        return Passes(self.data).url(actor, self.port)
 
 
 @contextmanager
@@ -91,16 +100,19 @@ def launch(environment: Mapping[str, str], command: Sequence[str], folder: Path,
     ours = ("REGISTRY_", "LITELLM_", "STREAMLIT_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     options = ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    if "uvicorn" in command:
+        options = ["--port", str(port)]
+    data = log.parent / "data"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *command, *options],
             cwd=folder,
-            env={**inherited, **environment},
+            env={**inherited, "REGISTRY_DATA_DIR": str(data), **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    return Server(f"http://localhost:{port}", process, log)
+    return Server(f"http://localhost:{port}", process, log, data)
 
 
 def healthy(running: Server) -> bool:
@@ -108,6 +120,8 @@ def healthy(running: Server) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/_stcore/health", timeout=1) as answer:
             return bool(answer.status == 200)
+    except urllib.error.HTTPError:
+        return True  # it answers nobody without its proxy's secret
     except (urllib.error.URLError, OSError):
         return False
 
@@ -151,6 +165,11 @@ class Visitor:
         page.on("request", lambda request: self.hosts.add(_host(request.url)))
         page.on("websocket", self._listen)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", self._note)
+
+    def sign_in(self, link: str) -> None:
+        """Redeem a link of the console, without opening a page yet."""
+        assert self.page.context.request.get(link, max_redirects=0).status == 303
 
     def open(self, path: str = "/") -> None:
         """Follow a link of the dashboard, and wait until the page is ready."""
@@ -229,6 +248,10 @@ class Visitor:
     def keyed(self, key: str) -> Locator:
         """The element with this key."""
         return self.page.locator(f".st-key-{re.sub(r'[^a-zA-Z0-9_-]', '-', key)}")
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            self.faults.append(message.text)
 
     def _listen(self, socket: WebSocket) -> None:
         self.hosts.add(_host(socket.url))

@@ -68,5 +68,8 @@ def visitors(browser: Browser) -> Iterator[Callable[[Server], Visitor]]:
 def visitor(
     started: Callable[..., Server], visitors: Callable[[Server], Visitor], environment: dict[str, str]
 ) -> Visitor:
-    """Somebody with a browser, before a dashboard that has just been started."""
-    return visitors(started(environment))
+    """The administrator, signed in at a dashboard that has just been started, with no page open yet."""
+    running = started(environment)
+    visitor = visitors(running)
+    visitor.sign_in(running.link())
+    return visitor

@@ -25,8 +25,8 @@ def environment(sqlite_url: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", ADDRESSES)
 def test_no_page_runs_without_the_frame(visitor: Visitor, path: str) -> None:
-    """Opened directly on a server that nobody has visited, each path runs pages/main.py first, which is where the
-    sign-in will stand; what is no page shows the list instead of running a file of that name."""
+    """Opened directly on a server that nobody has visited, each path runs pages/main.py first, where the sign-in
+    stands; what is no page shows the list instead of running a file of that name."""
     visitor.open(path)
     page = visitor.page
     expect(page.get_by_text("Local administrator")).to_be_visible()
@@ -79,9 +79,9 @@ def test_other_origins_and_names_are_refused(started: Callable[..., Server], env
 
 
 def test_other_machines_are_refused(started: Callable[..., Server], environment: dict[str, str]) -> None:
-    """Even where somebody makes the server listen on all addresses, it answers none but its own machine."""
+    """Even where somebody has a server of another kind listen on all addresses, it answers none but its own machine."""
     address = _own_address()
-    running = started({**environment, "STREAMLIT_SERVER_ADDRESS": "0.0.0.0"})  # noqa: S104  # what must not be done
+    running = started(environment, ("-m", "uvicorn", "app:app", "--host", "0.0.0.0"))  # noqa: S104  # what must not be
     assert healthy(running)
     for path in ("/", "/_stcore/health"):
         assert _status(running.port, path, {}, host=address) == 403

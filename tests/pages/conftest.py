@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import streamlit as st
 
 from pages.ui import session
+from registry import Actor, Settings
 from registry.errors import RegistryError
-from tests.factories import KEY_A
+from tests.factories import KEY_A, LOCAL_ADMINISTRATOR
 from tests.pages.driver import Dashboard
 
 
@@ -22,8 +24,24 @@ def _main_module(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Start the dashboard's server anew with these variables."""
+def sign_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Actor | None], None]:
+    """Make every visitor come with the cookie of this actor from now on, or with none."""
+
+    def sign_in(actor: Actor | None) -> None:
+        passes = session.passes(Settings.from_env())
+        cookies = {passes.cookie_name: passes.issue("session", actor)} if actor else {}
+        monkeypatch.setattr(session, "evidence", lambda auth: cookies)
+
+    return sign_in
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sign_in: Callable[[Actor | None], None]
+) -> Iterator[Callable[..., None]]:
+    """Start the dashboard's server anew with these variables; its administrator is signed in."""
+    monkeypatch.setenv("REGISTRY_DATA_DIR", str(tmp_path / "data"))
+    sign_in(LOCAL_ADMINISTRATOR)
 
     def start(**variables: str) -> None:
         for name in ("REGISTRY_DATABASE_URL", "REGISTRY_FERNET_KEYS", "LITELLM_PROXY_URL"):

@@ -118,7 +118,8 @@ class Dashboard:
 
     @property
     def buttons(self) -> list[str]:
-        return [button.label for button in self.at.button]
+        """Those of the page itself, not those of the frame around it."""
+        return [button.label for button in self.at.main.button]
 
     @property
     def title(self) -> str:

@@ -22,7 +22,7 @@ ORDER = (
     {"audit", "proxy"},
     {"queries"},
     {"store", "catalog"},
-    {"tables", "validation"},
+    {"tables", "validation", "passes"},
     {"specs", "crypto", "settings"},
     {"providers", "records", "endpoints", "actors", "filelock"},
     {"errors"},

@@ -1,4 +1,4 @@
-"""Until people sign in, only this machine is let in: the guard itself, for callers that no test machine can be."""
+"""The doors: who is let in to the sign-in at all, for callers that no test machine can be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pages.ui.loopback import LoopbackOnly
+from pages.ui.doors import Doors
+from registry import Settings
 
 
 def _let_in(scope: dict[str, Any]) -> bool:
@@ -26,7 +27,7 @@ def _let_in(scope: dict[str, Any]) -> bool:
 
     loop = asyncio.new_event_loop()
     try:
-        loop.run_until_complete(LoopbackOnly(app)(scope, receive, send))
+        loop.run_until_complete(Doors(app, Settings())(scope, receive, send))
     finally:
         loop.close()
     if not reached:
@@ -36,7 +37,14 @@ def _let_in(scope: dict[str, Any]) -> bool:
 
 def _scope(kind: str, client: tuple[str, int] | None, *headers: bytes) -> dict[str, Any]:
     extensions = {"websocket.http.response": {}}
-    return {"type": kind, "client": client, "headers": [(name, b"x") for name in headers], "extensions": extensions}
+    return {
+        "type": kind,
+        "scheme": "http",
+        "path": "/",
+        "client": client,
+        "headers": [(b"host", b"localhost"), *((name, b"x") for name in headers)],
+        "extensions": extensions,
+    }
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])

@@ -1,0 +1,169 @@
+"""The doors of the server: who is answered at all, before any page runs, and what every answer carries.
+
+Checked on each HTTP and WebSocket request itself, so that no way of starting the server gets round it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from registry import Settings
+from registry.passes import LINK_PATH, Passes
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, comes_from_proxy
+
+OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+METRICS = "/_stcore/metrics"
+SIGN_OUT_PATH = "/auth/logout"  # where st.logout() leads
+PROXY_SIGN_OUT_PATH = "/oauth2/sign_out"  # oauth2-proxy's own
+
+# Streamlit styles its elements as it goes, and has one script in its page, whose hash this is
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
+    "worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+HSTS = "max-age=31536000"
+
+
+class Doors:
+    """Refuses whoever may not even see the sign-in, and adds the security headers to every answer."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._hosts = allowed_hosts(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        added = dict(HEADERS)
+        if self._is_public_https(scope, headers):
+            added["Strict-Transport-Security"] = HSTS
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                MutableHeaders(scope=message).update(added)
+            await send(message)
+
+        refusal = self._refusal(scope, headers)
+        app = PlainTextResponse(refusal, 403) if refusal else self._app
+        await app(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> str | None:
+        """Why the request is not answered, None if it is."""
+        settings, is_here = self._settings, _is_here(scope, headers)
+        if settings.auth == "local" and not is_here:
+            return "This dashboard answers only on its own machine: its sign-in is by links on the console."
+        if settings.auth == "proxy" and not _is_from_proxy(settings, headers):
+            return "This dashboard answers only to its authenticating proxy."
+        if _hostname("//" + headers.get("host", "")) not in self._hosts or len(headers.getlist("host")) != 1:
+            return "This dashboard is not served under this name: see REGISTRY_PUBLIC_HOSTS."
+        if scope["type"] == "websocket" and not self._is_own_origin(headers):
+            return "Only the dashboard's own pages may connect."
+        if scope["path"].rstrip("/").endswith(METRICS) and not is_here:
+            return "Metrics are for this machine only."
+        return None
+
+    def _is_own_origin(self, headers: Headers) -> bool:
+        """Streamlit lets in pages of any port of localhost, to which the browser would send our cookie along."""
+        origins = headers.getlist("origin")
+        if not origins:
+            return True  # no browser
+        is_same = urlsplit(origins[0]).netloc == headers["host"] or _hostname(origins[0]) in self._settings.public_hosts
+        return len(origins) == 1 and is_same
+
+    def _is_public_https(self, scope: Scope, headers: Headers) -> bool:
+        is_https = scope["scheme"] in ("https", "wss") or headers.get("x-forwarded-proto") == "https"
+        return is_https and _hostname("//" + headers.get("host", "")) in self._settings.public_hosts
+
+
+def allowed_hosts(settings: Settings) -> list[str]:
+    """Names under which the dashboard is served: this machine's own and the public ones."""
+    return [*OWN_NAMES, *(name.lower() for name in settings.public_hosts)]
+
+
+def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
+    """What is answered beside the pages: redeeming a link, and signing out where Streamlit's own way does not fit."""
+
+    async def sign_in(request: Request) -> Response:
+        actor = passes.redeem(request.query_params.get("token", ""))
+        if actor is None:
+            text = "This link was used before or is too old. Make a new one: python -m registry link"
+            return PlainTextResponse(text, 403)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(
+            passes.cookie_name,
+            passes.issue("session", actor),
+            max_age=settings.sign_in_hours * 3600,
+            httponly=True,
+            samesite="strict",
+        )
+        return answer
+
+    async def sign_out(request: Request) -> Response:
+        answer = RedirectResponse("/", 303)
+        cookie = request.cookies.get(passes.cookie_name)
+        if cookie is not None:  # not so when another site leads here: that signs nobody out
+            found = passes.read("session", cookie, settings.sign_in_hours * 3600)
+            if found is not None:
+                passes.spent.add(found.id)
+            answer.delete_cookie(passes.cookie_name, httponly=True, samesite="strict")
+        return answer
+
+    async def sign_out_at_proxy(_: Request) -> Response:
+        return RedirectResponse(PROXY_SIGN_OUT_PATH, 303)
+
+    if settings.auth == "local":
+        return [Route(LINK_PATH, sign_in), Route(SIGN_OUT_PATH, sign_out)]
+    if settings.auth == "proxy":
+        return [Route(SIGN_OUT_PATH, sign_out_at_proxy)]
+    return []
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address to listen on, or of a caller, is this machine's own."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_here(scope: Scope, headers: Headers) -> bool:
+    """Whether the caller is on this machine. What was forwarded may come from anywhere."""
+    client = scope.get("client")
+    forwarded = any(name.startswith("x-forwarded-") or name == "forwarded" for name in headers)
+    return client is not None and is_loopback(client[0]) and not forwarded
+
+
+def _is_from_proxy(settings: Settings, headers: Headers) -> bool:
+    once = all(len(headers.getlist(name)) <= 1 for name in (EMAIL_HEADER, GROUPS_HEADER))
+    return once and comes_from_proxy(settings, headers.getlist(SECRET_HEADER))
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    is_plain = parts.username is None and not (parts.path or parts.query or parts.fragment)
+    return parts.hostname.rstrip(".") if parts.hostname and is_plain else None

@@ -1,0 +1,130 @@
+"""Passes of the local sign-in: the one-time link on the console, and the cookie that it is exchanged for.
+
+Both are Fernet tokens that say who, as what and since when. Their key is a file beside the dashboard's own store:
+whoever can read it is on this machine as the dashboard's owner anyway, and losing it only signs people out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from registry.actors import PEOPLE, Actor
+from registry.errors import ForbiddenError, SettingsError
+from registry.settings import MAX_SIGN_IN_HOURS, key_file
+
+SIGN_IN_KEY_FILE = "sign-in.key"
+SPENT_FOLDER = "signed-out"
+LINK_PATH = "/local-login"
+LINK_MINUTES = 15
+_FORGET_AFTER = (MAX_SIGN_IN_HOURS + 1) * 3600  # seconds; by then no pass is valid any more
+
+Kind = Literal["link", "session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Who a pass was made out to; ``id`` tells it from every other."""
+
+    actor: Actor
+    id: str
+
+
+class Passes:
+    """Makes and reads passes with the key in ``folder``, which is made when it is missing."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self.spent = Spent(folder / SPENT_FOLDER, clock)
+        self._path = folder / SIGN_IN_KEY_FILE
+        self._clock = clock
+
+    @property
+    def cookie_name(self) -> str:
+        """Browsers do not tell the ports of a host apart: a name of its own for each key keeps two dashboards apart."""
+        return "registry-" + hashlib.sha256(b"registry cookie" + self._key()).hexdigest()[:8]
+
+    def issue(self, kind: Kind, actor: Actor) -> str:
+        """A new pass for this actor.
+
+        Raises:
+            ForbiddenError: the role is none of people.
+            SettingsError: the key file cannot be read or made.
+        """
+        if actor.role not in PEOPLE:
+            raise ForbiddenError(f"People sign in as {', '.join(PEOPLE)}.")
+        content = {"for": kind, "id": secrets.token_hex(16), "name": actor.name, "role": actor.role}
+        text = json.dumps(content, ensure_ascii=False)  # a cookie has at most 4,096 bytes
+        return self._fernet().encrypt_at_time(text.encode(), int(self._clock())).decode()
+
+    def read(self, kind: Kind, token: str, seconds: int) -> Pass | None:
+        """The pass in a token, None if it is not one of ours and of this kind, or was made more than `seconds` ago."""
+        try:
+            text = self._fernet().decrypt_at_time(token.encode(), seconds, int(self._clock()))
+        except InvalidToken:
+            return None
+        content = json.loads(text)
+        if content["for"] != kind:
+            return None
+        return Pass(Actor(content["name"], content["role"], via="local"), content["id"])
+
+    def redeem(self, token: str) -> Actor | None:
+        """Who a link was made out to, once: None if it was used before, is too old, or is not one of ours."""
+        link = self.read("link", token, LINK_MINUTES * 60)
+        return link.actor if link and self.spent.add(link.id) else None
+
+    def url(self, actor: Actor, port: int) -> str:
+        """A link that signs this actor in at the dashboard on this machine."""
+        return f"http://localhost:{port}{LINK_PATH}?token={self.issue('link', actor)}"
+
+    def _fernet(self) -> Fernet:
+        try:
+            return Fernet(self._key())
+        except ValueError:
+            raise SettingsError(
+                f"{self._path} holds no key. Delete it: a new one is made, and people sign in anew."
+            ) from None
+
+    def _key(self) -> bytes:
+        key = key_file(self._path, make=True)
+        return key.get_secret_value().encode() if key else b""
+
+
+class Spent:
+    """Remembers what must not be accepted again, used links and ended sign-ins, over restarts: a file for each id."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._clock = clock
+
+    def add(self, id: str) -> bool:
+        """Remember an id; False if it was remembered before.
+
+        Raises:
+            SettingsError: the folder cannot be written to.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._forget_old()
+            (self._folder / id).touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise SettingsError(f"The folder {self._folder} cannot be written to: {error.strerror}.") from None
+        return True
+
+    def __contains__(self, id: str) -> bool:
+        return (self._folder / id).exists()
+
+    def _forget_old(self) -> None:
+        oldest = self._clock() - _FORGET_AFTER
+        for path in self._folder.iterdir():
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
