@@ -13,6 +13,7 @@ from registry import queries
 from registry.actors import READERS, Actor, Role, reads
 from registry.audit import Audit
 from registry.crypto import Keyring
+from registry.egress import Policy
 from registry.errors import (
     DecryptionError,
     ForbiddenError,
@@ -23,6 +24,7 @@ from registry.errors import (
 )
 from registry.knowledge_bases import KnowledgeBases
 from registry.models import Models
+from registry.probe import Carrier
 from registry.providers import PROVIDERS
 from registry.records import KeyStatus, Model, ModelType, Status
 from registry.settings import Settings
@@ -61,12 +63,21 @@ class Registry:
     hold only what `acting_as` gives: every call on it, reads included, is checked and filtered by the actor's role.
     """
 
-    def __init__(self, settings: Settings, store: Store, keyring: Keyring | None, actor: Actor | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        keyring: Keyring | None,
+        actor: Actor | None = None,
+        carrier: Carrier | None = None,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._keyring = keyring
+        self._policy = Policy(settings.endpoint_allow, settings.endpoint_deny)
+        self._carrier = carrier
         self.actor = actor
-        self.models = Models(store, keyring, actor)
+        self.models = Models(store, keyring, actor, self._policy, carrier)
         self.knowledge_bases = KnowledgeBases(store, actor)
         self.audit = Audit(store, actor)
 
@@ -107,7 +118,7 @@ class Registry:
         """
         if self.actor not in (None, actor):
             raise ForbiddenError("This handle acts for somebody else.")
-        return Registry(self._settings, self._store, self._keyring, actor)
+        return Registry(self._settings, self._store, self._keyring, actor, self._carrier)
 
     @reads(*READERS)
     def key_status(self) -> KeyStatus:
@@ -143,12 +154,14 @@ class Registry:
             InvalidModelError: the combination of arguments asks for nothing, or there is no such type.
             NotFoundError: there is no such model, knowledge base, binding or default.
             InactiveModelError: the model is inactive.
+            UnsafeEndpointError: the outbound policy refuses its endpoint.
             DecryptionError: its key cannot be read, or was entered for another endpoint.
         """
         with self._store.read() as session:
             row, is_default = self._find(session, id_or_name, kb, type)
             if row.status == Status.INACTIVE:
                 raise InactiveModelError(f"“{row.name}” is inactive. Activate it, or bind another model.")
+            self._policy.check(queries.origin_of(row.provider, row.api_endpoint))
             key = self._key_of(row)
             model = queries.to_record(row, is_default=is_default)
         settings = self._settings

@@ -17,14 +17,17 @@ PAGES = [*sorted((ROOT / "pages").rglob("*.py")), ROOT / "app.py"]
 ORDER = (
     {"__main__", "demo", "demo_data", "api"},
     {"__init__", "client"},
-    {"models", "proxy", "probe"},
-    {"knowledge_bases", "editing", "rotation"},
+    {"models", "proxy"},
+    {"testing"},
+    {"knowledge_bases", "editing", "rotation", "probe"},
+    {"diagnosis", "transport"},
     {"audit"},
     {"queries"},
     {"store", "catalog"},
     {"tables", "validation"},
     {"specs", "crypto", "settings"},
-    {"providers", "records", "endpoints", "actors", "filelock"},
+    {"egress"},
+    {"providers", "records", "endpoints", "actors", "filelock", "scrub"},
     {"errors"},
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
