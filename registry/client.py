@@ -13,6 +13,7 @@ from registry import queries
 from registry.actors import READERS, Actor, Role, reads
 from registry.audit import Audit
 from registry.crypto import Keyring
+from registry.egress import Policy
 from registry.errors import (
     DecryptionError,
     ForbiddenError,
@@ -76,10 +77,11 @@ class Registry:
         self._store = store
         self._keyring = keyring
         self._api = api or _proxy_api(settings)
-        self._follower = Follower(store, keyring, self._api) if self._api else None
+        self._policy = Policy(settings.endpoint_allow, settings.endpoint_deny)
+        self._follower = Follower(store, keyring, self._policy, self._api) if self._api else None
         self.actor = actor
         self.proxy = Proxy(self._follower, store, actor)
-        self.models = Models(store, keyring, actor, self._push)
+        self.models = Models(store, keyring, actor, self._policy, self._follower, self._push)
         self.knowledge_bases = KnowledgeBases(store, actor)
         self.audit = Audit(store, actor)
 
@@ -156,12 +158,14 @@ class Registry:
             InvalidModelError: the combination of arguments asks for nothing, or there is no such type.
             NotFoundError: there is no such model, knowledge base, binding or default.
             InactiveModelError: the model is inactive.
+            UnsafeEndpointError: the outbound policy refuses its endpoint.
             DecryptionError: its key cannot be read, or was entered for another endpoint.
         """
         with self._store.read() as session:
             row, is_default = self._find(session, id_or_name, kb, type)
             if row.status == Status.INACTIVE:
                 raise InactiveModelError(f"“{row.name}” is inactive. Activate it, or bind another model.")
+            self._policy.check(queries.origin_of(row.provider, row.api_endpoint))
             key = self._key_of(row)
             model = queries.to_record(row, is_default=is_default)
         settings = self._settings

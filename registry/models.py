@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from registry import audit, editing, queries, validation
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
 from registry.crypto import Keyring
+from registry.egress import Policy
 from registry.errors import (
     ContractError,
     DecryptionError,
@@ -24,11 +25,22 @@ from registry.errors import (
     StaleVersionError,
 )
 from registry.knowledge_bases import move_bindings
+from registry.probe import Carrier
 from registry.queries import Contract, bases_using, contract, default_ids, fetch
-from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Reassignment, Status
+from registry.records import (
+    FrozenDict,
+    KnowledgeBase,
+    Model,
+    ModelSummary,
+    ModelType,
+    Reassignment,
+    Status,
+    TestResult,
+)
 from registry.specs import ModelCreate, ModelUpdate
 from registry.store import Store
 from registry.tables import DefaultRow, ModelRow
+from registry.testing import Tester
 
 
 class Models:
@@ -39,10 +51,14 @@ class Models:
         store: Store,
         keyring: Keyring | None,
         actor: Actor | None = None,
+        policy: Policy | None = None,
+        carrier: Carrier | None = None,
         after_change: Callable[[str], None] = lambda _id: None,
     ) -> None:
         self._store = store
         self._keyring = keyring
+        self._policy = policy or Policy()
+        self._carrier = carrier
         self._after_change = after_change
         self.actor = actor
 
@@ -146,10 +162,12 @@ class Models:
 
         Raises:
             InvalidModelError: ``fields`` says what is wrong where.
+            UnsafeEndpointError: the outbound policy refuses its endpoint.
             AlreadyExistsError: another model has this name.
             SettingsError: it has a key and no encryption key is configured.
         """
         whole = validation.parse_create(spec)
+        self._policy.check(queries.origin_of(whole.provider, whole.api_endpoint))
         now = self._store.clock()
         with self._store.write() as session:
             self._ensure_key_fits(session, whole.api_key)
@@ -182,6 +200,7 @@ class Models:
             StaleVersionError: somebody else changed it since.
             InvalidModelError: ``fields`` says what is wrong where.
             EndpointChangedError: the stored key was entered for another origin or provider: give a key.
+            UnsafeEndpointError: the outbound policy refuses its endpoint.
             AlreadyExistsError: another model has this name.
             ContractError: KBs hold vectors that were made under the present contract.
             DefaultModelError: it is the default, and could no longer be.
@@ -194,6 +213,7 @@ class Models:
                     f"“{row.name}” was changed by somebody else in the meantime. Load it again and repeat your edit."
                 )
             whole = editing.merged(row, given)
+            self._policy.check(queries.origin_of(whole.provider, whole.api_endpoint))
             before, old_contract = queries.described(row), contract(row)
             editing.fill(row, whole)
             if "api_key" in given:
@@ -286,6 +306,31 @@ class Models:
             self._log(session, actor, "model:delete", row, editing.delta(queries.described(row), {}), context)
             id = row.id
         self._after_change(id)
+
+    @changes(Role.ADMIN)
+    def test(
+        self,
+        model: str | ModelCreate | Mapping[str, Any],
+        changes: ModelUpdate | Mapping[str, Any] | None = None,
+        *,
+        actor: Actor = BOUND,
+    ) -> TestResult:
+        """Call a model once, for real, and say how far it came. The audit log keeps the result.
+
+        Args:
+            model: id or name of a saved one, which remembers the result, or an unsaved one.
+            changes: an edit of the saved one that is not saved yet, as for `update`. It is tested with the stored key,
+                unless it brings one.
+
+        Raises:
+            NotFoundError: there is no such model.
+            InvalidModelError: ``fields`` says what is wrong where.
+            EndpointChangedError: the stored key was entered for another origin or provider: give a key.
+            UnsafeEndpointError: the outbound policy refuses the endpoint.
+            DecryptionError: the stored key cannot be read.
+            SettingsError: no encryption key is configured, or LiteLLM is not installed.
+        """
+        return Tester(self._store, self._keyring, self._policy, self._carrier).test(actor, model, changes)
 
     def _save(
         self,

@@ -69,7 +69,7 @@ class ProxyApi:
 
     def __init__(self, url: str, key: SecretStr) -> None:
         self.url = url
-        self._key = key
+        self.key = key
 
     def __repr__(self) -> str:
         return f"<ProxyApi {self.url}>"
@@ -170,7 +170,7 @@ class ProxyApi:
 
         return httpx.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {self._key.get_secret_value()}"},
+            headers={"Authorization": f"Bearer {self.key.get_secret_value()}"},
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=PARALLEL, max_keepalive_connections=PARALLEL),
             verify=ssl.create_default_context(),

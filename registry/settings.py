@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from registry import crypto
 from registry.actors import Role
+from registry.egress import Policy
 from registry.errors import SettingsError
 
 STORE_FILE = "registry.db"
@@ -94,6 +95,7 @@ class Settings:
         put(self, "endpoint_allow", tuple(endpoint_allow))
         put(self, "endpoint_deny", tuple(endpoint_deny))
         put(self, "data_dir", data_dir)
+        Policy(self.endpoint_allow, self.endpoint_deny)  # an unusable entry is told at start, not at the first call
         put(self, "embedded", embedded)
 
     @classmethod

@@ -22,7 +22,15 @@ from sqlalchemy.orm import Session
 from registry import audit, plan, queries
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
 from registry.crypto import Keyring
-from registry.errors import DecryptionError, NotFoundError, ProxyError, RegistryError, SettingsError
+from registry.egress import Policy
+from registry.errors import (
+    DecryptionError,
+    NotFoundError,
+    ProxyError,
+    RegistryError,
+    SettingsError,
+    UnsafeEndpointError,
+)
 from registry.plan import Task, Wanted, alias_of
 from registry.providers import PROVIDERS
 from registry.proxy import PARALLEL, ProxyApi, Registration, UnreachableError
@@ -122,15 +130,25 @@ class Proxy:
 class Follower:
     """Does the work, for whoever may ask for it: compares, applies, and notes how it went."""
 
-    def __init__(self, store: Store, keyring: Keyring | None, api: ProxyApi) -> None:
+    def __init__(self, store: Store, keyring: Keyring | None, policy: Policy, api: ProxyApi) -> None:
         self._store = store
         self._keyring = keyring
+        self._policy = policy
         self._api = api
 
     @property
     def url(self) -> str:
         """Root of the proxy."""
         return self._api.url
+
+    @property
+    def key(self) -> SecretStr:
+        """What the proxy is called with in tests."""
+        return self._api.key
+
+    def alias(self, model_id: str) -> str:
+        """What the proxy serves a registered model as."""
+        return alias_of(model_id)
 
     def compared(self) -> tuple[list[Wanted], list[Task]]:
         """All models, and what differs on the proxy."""
@@ -228,7 +246,29 @@ class Follower:
             registry = session.scalars(select(StoreRow.registry_id)).one()
             rows = [(row, state) for row, state in session.execute(statement)]
         ring = self._keyring
-        return [_wish(row, state, ring, registry, secret) for row, state in rows], registry
+        return [self._wish(row, state, ring, registry, secret) for row, state in rows], registry
+
+    def _wish(
+        self, row: ModelRow, state: ModelStateRow | None, keyring: Keyring, registry: str, secret: bytes
+    ) -> Wanted:
+        epoch, noted = (state.proxy_epoch, (state.proxy_version, state.proxy_message)) if state else (0, (None, ""))
+        about = Wanted(row.id, row.name, row.version, epoch, noted)
+        if row.status == Status.INACTIVE:
+            return about
+        if row.provider not in PROVIDERS:
+            return replace(about, problem="Its provider is not known to this version of the registry.")
+        try:
+            self._policy.check(queries.origin_of(row.provider, row.api_endpoint))
+            params = proxy_params(row, keyring.open(row.api_key, queries.binding_of(row)) if row.api_key else None)
+        except UnsafeEndpointError as error:
+            return replace(about, problem=error.fields["api_endpoint"], barred=True)
+        except DecryptionError as error:
+            return replace(about, problem=error.message)
+        mode = plan.mode_of(row.type)
+        served, renewed = (
+            plan.registration(row.id, number, params, mode, registry, secret) for number in (epoch, epoch + 1)
+        )
+        return replace(about, served=served, renewed=renewed)
 
     def _versions(self) -> dict[str, int]:
         with self._store.read() as session:
@@ -311,30 +351,8 @@ def _states(session: Session, ids: Sequence[str]) -> dict[str, ModelStateRow]:
     return found
 
 
-def _wish(row: ModelRow, state: ModelStateRow | None, keyring: Keyring, registry: str, secret: bytes) -> Wanted:
-    epoch, noted = (state.proxy_epoch, (state.proxy_version, state.proxy_message)) if state else (0, (None, ""))
-    about = Wanted(row.id, row.name, row.version, epoch, noted)
-    if row.status == Status.INACTIVE:
-        return about
-    try:
-        params = proxy_params(row, keyring.open(row.api_key, queries.binding_of(row)) if row.api_key else None)
-    except DecryptionError as error:
-        return replace(about, problem=error.message)
-    except KeyError:
-        return replace(about, problem="Its provider is not known to this version of the registry.")
-    mode = plan.mode_of(row.type)
-    served, renewed = (
-        plan.registration(row.id, number, params, mode, registry, secret) for number in (epoch, epoch + 1)
-    )
-    return replace(about, served=served, renewed=renewed)
-
-
 def proxy_params(row: ModelRow, key: SecretStr | None) -> dict[str, Any]:
-    """What the proxy is given to call a model: as a direct call, and how long it may take.
-
-    Raises:
-        KeyError: the provider is not in the catalogue, or does not serve this type.
-    """
+    """What the proxy is given to call a model: as a direct call, and how long it may take."""
     params = PROVIDERS[row.provider].litellm_params(
         ModelType(row.type), row.model_id, row.api_endpoint, row.connection, key
     )

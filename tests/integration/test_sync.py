@@ -402,6 +402,34 @@ def test_one_unreadable_key_does_not_stop_the_others(reg: Registry, raw: Engine,
     assert (True, "") == row(reg, fine)
 
 
+def test_a_host_that_was_denied_is_served_no_more(
+    reg: Registry, settings: Settings, fake_proxy: FakeProxy, connect: Connect
+) -> None:
+    """The policy is checked at each sync: what must not be called is taken off the proxy, and the row says why."""
+    denied, fine = created(reg), created(reg, ollama())
+    strict = connect(replace(settings, endpoint_deny=("api.openai.com",)))
+    assert [(alias(denied), "refused")] == reasons(strict.proxy.plan())
+    report = strict.proxy.sync(actor=ADMIN)
+    assert ["refused"] == [failure.step.reason for failure in report.failed]
+    assert {alias(fine)} == set(served(fake_proxy))
+    assert "REGISTRY_ENDPOINT_DENY" in row(reg, denied)[1]
+
+
+@pytest.mark.parametrize("change", ["provider = 'acme'", "api_endpoint = 'http://elsewhere.example/v1'"])
+def test_an_edit_in_the_database_leads_no_key_elsewhere(
+    reg: Registry, raw: Engine, fake_proxy: FakeProxy, change: str
+) -> None:
+    """A model of a provider that is not known, or whose endpoint was changed past the registry, is not registered
+    anew: what the proxy serves stays as it was."""
+    model = created(reg)
+    before = fake_proxy.served()
+    with raw.begin() as connection:
+        connection.execute(text(f"UPDATE models SET {change}, version = 2 WHERE id = :id"), {"id": model.id})
+    (failure,) = reg.proxy.sync(actor=ADMIN).failed
+    assert failure.step.reason == "refused"
+    assert before == fake_proxy.served()
+
+
 def test_the_wrong_keyring_changes_nothing(
     reg: Registry, settings: Settings, fake_proxy: FakeProxy, connect: Connect
 ) -> None:

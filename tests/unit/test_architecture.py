@@ -17,14 +17,17 @@ PAGES = [*sorted((ROOT / "pages").rglob("*.py")), ROOT / "app.py"]
 ORDER = (
     {"__main__", "demo", "demo_data", "api"},
     {"__init__", "client"},
-    {"models", "sync", "probe"},
-    {"knowledge_bases", "editing", "rotation", "plan"},
+    {"models", "sync"},
+    {"testing"},
+    {"knowledge_bases", "editing", "rotation", "plan", "probe"},
+    {"diagnosis", "transport"},
     {"audit", "proxy"},
     {"queries"},
     {"store", "catalog"},
     {"tables", "validation", "passes"},
     {"specs", "crypto", "settings"},
-    {"providers", "records", "endpoints", "actors", "filelock"},
+    {"egress"},
+    {"providers", "records", "endpoints", "actors", "filelock", "scrub"},
     {"errors"},
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

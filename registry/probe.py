@@ -1,0 +1,339 @@
+"""The connection test: one real call of a model, through the LiteLLM proxy where there is one, else directly.
+
+The only file that imports litellm, and only when a test is made. LiteLLM's clients follow redirects and read addresses
+from the environment; here each call goes through `registry.transport`, which does neither.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import json
+import logging
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from pydantic import SecretStr
+
+from registry import diagnosis, endpoints
+from registry.egress import Policy
+from registry.errors import ProxyError, SettingsError
+from registry.providers import PROVIDERS
+from registry.records import ModelType, TestResult
+from registry.scrub import scrub
+from registry.specs import ModelCreate
+
+if TYPE_CHECKING:
+    import httpx
+
+    from registry.transport import Exchange, OneOrigin
+
+SECONDS: Final = {ModelType.EMBEDDING: 10, ModelType.GENERATION: 15, ModelType.NER: 15}
+COOL_DOWN: Final = 5.5
+"""Seconds for which LiteLLM's proxy benches a model after a failure, and a little more."""
+_MOST_TOKENS: Final = 1024  # enough for a model that thinks before it answers
+_PREVIEW: Final = 100
+_ASKS: Final = {
+    ModelType.GENERATION: "Answer with the one word: ready",
+    ModelType.NER: 'Name the persons and places in this text as JSON like {"persons": [], "places": []}, '
+    "without any other word: Ada Lovelace was born in London.",
+}
+# for these LiteLLM calls the OpenAI SDK, which takes its HTTP client in another way
+_BY_SDK: Final = {
+    ModelType.EMBEDDING: ("openai", "azure", "mistral"),
+    ModelType.GENERATION: ("openai", "azure", "dashscope"),
+}
+_LOGGERS: Final = (
+    "LiteLLM",
+    "LiteLLM Router",
+    "LiteLLM Proxy",
+    "openai._base_client",
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+)
+_FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.I | re.S)
+_guarded: contextvars.ContextVar[httpx.Client | None] = contextvars.ContextVar("registry_probe", default=None)
+
+
+class Carrier(Protocol):
+    """The LiteLLM proxy, as far as a test needs it."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def key(self) -> SecretStr: ...
+
+    def alias(self, model_id: str) -> str:
+        """What it serves a registered model as."""
+
+    def temporary(self, params: Mapping[str, Any], mode: str) -> AbstractContextManager[str]:
+        """Serve a model for a while, under the alias that comes out, and remove it whatever happens.
+
+        Args:
+            params: what LiteLLM calls the model with, its key in clear.
+            mode: ``chat`` or ``embedding``.
+
+        Raises:
+            ProxyError: the proxy did not take it.
+        """
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Call:
+    """What is called, and what is said about it. Without a repr: the parameters hold the key."""
+
+    spec: ModelCreate
+    params: Mapping[str, Any]
+    secrets: tuple[SecretStr | None, ...]
+    by_proxy: bool
+    policy: Policy | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """The answer to a call, or what came instead of it."""
+
+    answer: Any
+    exchange: Exchange | None
+    said: str
+    latency_ms: int
+
+    @property
+    def status(self) -> int:
+        return self.exchange.status if self.exchange else 0
+
+
+def run(
+    spec: ModelCreate,
+    served_id: str | None,
+    carrier: Carrier | None,
+    policy: Policy,
+    wait: Callable[[float], None] = time.sleep,
+) -> TestResult:
+    """Call a model once and say how far it came.
+
+    Args:
+        spec: the whole model, checked, with its key.
+        served_id: its id, where the proxy serves exactly this already.
+        carrier: the proxy, None to call the provider directly.
+        wait: how the proxy's cool-down is waited out.
+
+    Raises:
+        SettingsError: LiteLLM is not installed. Whatever else happens is a result.
+    """
+    load()
+    direct = PROVIDERS[spec.provider].litellm_params(
+        spec.type, spec.model_id, spec.api_endpoint, _given(spec.connection), spec.api_key
+    )
+    seconds = min(SECONDS[spec.type], spec.config.get("timeout_seconds", math.inf))
+    if carrier is None:
+        return _told(_Call(spec, direct, (spec.api_key,), False, policy, seconds), wait)
+    secrets = (spec.api_key, carrier.key)
+    mode = "embedding" if spec.type is ModelType.EMBEDDING else "chat"
+    try:
+        with nullcontext(carrier.alias(served_id)) if served_id else carrier.temporary(direct, mode) as alias:
+            key = carrier.key.get_secret_value()
+            params = {"model": f"openai/{alias}", "api_base": carrier.url, "api_key": key}
+            return _told(_Call(spec, params, secrets, True, None, seconds), wait)
+    except ProxyError as error:
+        return diagnosis.result("proxy_down", 0, _quoted(error.message, secrets))
+
+
+@functools.cache
+def load() -> None:
+    """Import LiteLLM, which takes seconds, and make it quiet and guardable. Outside of tests it works as ever.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else importing it fetches a file from the network
+    try:
+        import litellm  # noqa: TID251 -- here
+        from litellm.llms.custom_httpx import http_handler  # noqa: TID251 -- here
+    except ImportError:
+        raise SettingsError(
+            "Connection tests need LiteLLM, which is not installed: pip install llm-model-registry[dashboard]"
+        ) from None
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    # some of LiteLLM's calls take no client and use one of the module's: the property that all of them read is the one
+    # place to put ours in, for the thread of a test only
+    handler: Any = http_handler.HTTPHandler
+    own: property = handler.client
+    handler.client = own.getter(lambda self: _guarded.get() or own.__get__(self))
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(lambda _: _guarded.get() is None)
+
+
+def _told(call: _Call, wait: Callable[[float], None]) -> TestResult:
+    heard = _heard(call)
+    if call.by_proxy and diagnosis.is_cooling_down(heard.status, heard.said):
+        wait(COOL_DOWN)
+        heard = _heard(call)
+    if heard.answer is None:
+        return _failed(call, heard, _kind(call, heard))
+    measure = _measured_vector if call.spec.type is ModelType.EMBEDDING else _measured_text
+    return measure(call, heard)
+
+
+def _heard(call: _Call) -> _Heard:
+    from registry.transport import OneOrigin
+
+    transport = OneOrigin(endpoints.origin(call.params["api_base"]), call.policy, call.seconds)
+    answer, said, started = None, "", time.monotonic()
+    with _guard(transport, call.seconds) as client:
+        try:
+            answer = _asked(call, client)
+        except Exception as error:  # noqa: BLE001 -- LiteLLM raises of any kind
+            said = str(error)
+    latency = round((time.monotonic() - started) * 1000)
+    sent = [exchange for exchange in transport.exchanges if exchange.failure != "elsewhere"] or transport.exchanges
+    if sent:  # what was sent and what came back tell more exactly what went wrong than LiteLLM's error
+        said = sent[-1].body.decode("utf-8", "replace")
+    return _Heard(answer, sent[-1] if sent else None, said, latency)
+
+
+@contextmanager
+def _guard(transport: OneOrigin, seconds: float) -> Iterator[httpx.Client]:
+    import httpx
+
+    with httpx.Client(transport=transport, trust_env=False, follow_redirects=False, timeout=seconds) as client:
+        token = _guarded.set(client)
+        try:
+            yield client
+        finally:
+            _guarded.reset(token)
+
+
+def _asked(call: _Call, client: httpx.Client) -> Any:
+    from litellm import main  # noqa: TID251 -- here; its public functions may hand over to native code, these do not
+
+    kind = call.spec.type
+    options: dict[str, Any] = {
+        **call.params,
+        "timeout": call.seconds,
+        "max_retries": 0,
+        "num_retries": 0,
+        "drop_params": True,
+        "no-log": True,
+        "cache": {"no-cache": True, "no-store": True},
+    }
+    prefix = call.params["model"].partition("/")[0]
+    if prefix in _BY_SDK[ModelType.EMBEDDING if kind is ModelType.EMBEDDING else ModelType.GENERATION]:
+        options["client"] = _sdk_client(prefix, call.params, client)
+    if kind is ModelType.EMBEDDING:
+        return main.embedding(input=["ready"], **options)
+    if call.by_proxy:
+        options["extra_body"] = {"drop_params": True}
+    if call.spec.config.get("response_format") == "json":
+        options["response_format"] = {"type": "json_object"}
+    longest = call.spec.config.get("max_output_tokens") or call.spec.config["max_tokens"]
+    messages = [{"role": "user", "content": _ASKS[kind]}]
+    return main.completion(messages=messages, max_tokens=min(_MOST_TOKENS, longest), **options)
+
+
+def _sdk_client(prefix: str, params: Mapping[str, Any], client: httpx.Client) -> Any:
+    import openai
+
+    shared = {"api_key": params["api_key"], "http_client": client, "max_retries": 0}
+    if prefix == "azure":
+        return openai.AzureOpenAI(azure_endpoint=params["api_base"], api_version=params["api_version"], **shared)
+    return openai.OpenAI(base_url=params["api_base"], organization=params.get("organization"), **shared)
+
+
+def _kind(call: _Call, heard: _Heard) -> str:
+    exchange = heard.exchange
+    if exchange is None:
+        return "not_sent"
+    if exchange.failure:
+        if call.by_proxy and exchange.failure not in ("timeout", "elsewhere"):
+            return "proxy_down"
+        return {"dns": "unreachable", "broken": "bad_answer"}.get(exchange.failure, exchange.failure)
+    read = diagnosis.kind_from_proxy if call.by_proxy else diagnosis.kind_of_answer
+    return read(exchange.status, heard.said)
+
+
+def _measured_vector(call: _Call, heard: _Heard) -> TestResult:
+    try:
+        vector = [float(number) for number in heard.answer.data[0]["embedding"]]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        vector = []
+    if not vector or not all(map(math.isfinite, vector)):
+        return _failed(call, heard, "bad_answer")
+    config, norm = call.spec.config, round(math.hypot(*vector), 6)
+    details = {"dimensions": len(vector), "norm": norm}
+    if len(vector) != config["dimensions"]:
+        words = {"measured": len(vector), "configured": config["dimensions"]}
+        return _failed(call, heard, "wrong_dimensions", details, **words)
+    more = f": vectors of {len(vector):,} dimensions"
+    if config["normalize"] and not math.isclose(norm, 1, abs_tol=0.01):
+        more += f". They come with the length {norm:g}, not 1: whoever stores them must normalize them"
+    return diagnosis.result("ok", heard.latency_ms, details, more=more)
+
+
+def _measured_text(call: _Call, heard: _Heard) -> TestResult:
+    try:
+        message = heard.answer.choices[0].message
+        text = str(message.content or getattr(message, "reasoning_content", None) or "").strip()
+    except (AttributeError, IndexError, TypeError):
+        return _failed(call, heard, "bad_answer")
+    if not text:
+        return _failed(call, heard, "empty_reply")
+    details = {"preview": scrub(text, call.secrets, _PREVIEW)}
+    if call.spec.config.get("response_format") == "json" and not _is_json(text):
+        return _failed(call, heard, "invalid_json", details)
+    return diagnosis.result("ok", heard.latency_ms, details)
+
+
+def _is_json(text: str) -> bool:
+    """Also inside one Markdown fence, where models without a JSON mode put it."""
+    fenced = _FENCED.fullmatch(text)
+    try:
+        json.loads(fenced[1] if fenced else text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _failed(
+    call: _Call, heard: _Heard, kind: str, details: Mapping[str, Any] | None = None, **words: Any
+) -> TestResult:
+    shared = {
+        "where": PROVIDERS[call.spec.provider].label,
+        "by": " by the LiteLLM proxy" if call.by_proxy else "",
+        "seconds": call.seconds,
+        "status": heard.status,
+        "type": call.spec.type,
+    }
+    said = _message_in(heard.said) if heard.answer is None else ""
+    return diagnosis.result(kind, heard.latency_ms, details or _quoted(said, call.secrets), **shared, **words)
+
+
+def _quoted(text: str, secrets: Sequence[SecretStr | None]) -> dict[str, str]:
+    """What somebody else said, as a detail; none where nothing may be shown of it."""
+    shown = scrub(text, secrets)
+    return {"answer": shown} if shown else {}
+
+
+def _message_in(body: str) -> str:
+    """The message inside an error, as most providers and the proxy write it, else all of it."""
+    try:
+        whole = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    error = whole.get("error", whole) if isinstance(whole, dict) else whole
+    said = error.get("message", error) if isinstance(error, dict) else error
+    return said if isinstance(said, str) else json.dumps(said)
+
+
+def _given(connection: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in connection.items() if value}

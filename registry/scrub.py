@@ -1,0 +1,65 @@
+"""Takes our own secrets out of what others say, before anyone sees it.
+
+A provider may repeat the key that it was sent, in whole, cut off or encoded: in each form that is known here, every run
+of eight characters or more is hidden. A secret too short to be told from ordinary words makes the whole text go.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+HIDDEN = "[hidden]"
+MAX_LENGTH = 300
+_RUN = 8
+_MOST_READ = 20_000
+
+
+def scrub(text: str, secrets: Iterable[SecretStr | None], limit: int = MAX_LENGTH) -> str:
+    """The text on one line without control characters and our secrets, at most ``limit`` characters long.
+
+    Empty where one of the secrets is shorter than eight characters: it could not be found safely.
+    """
+    known = [secret.get_secret_value() for secret in secrets if secret and secret.get_secret_value()]
+    if any(len(secret) < _RUN for secret in known):
+        return ""
+    plain = _one_line(text[:_MOST_READ])
+    folded = "".join(char.lower() if len(char.lower()) == 1 else char for char in plain)
+    runs = {run for secret in known for form in _forms(secret) for run in _runs(form.lower())}
+    shown = _without(plain, [at for at in range(len(folded) - _RUN + 1) if folded[at : at + _RUN] in runs])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _one_line(text: str) -> str:
+    visible = (" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in text)
+    return " ".join("".join(char for char in visible if unicodedata.category(char) not in ("Cf", "Cs")).split())
+
+
+def _runs(form: str) -> Iterator[str]:
+    return (form[at : at + _RUN] for at in range(len(form) - _RUN + 1))
+
+
+def _without(text: str, starts: list[int]) -> str:
+    """The text with each run of eight characters from these places on hidden, one mark for those that touch."""
+    shown, end = "", 0
+    for start in starts:
+        if start > end or not end:
+            shown += text[end:start] + HIDDEN
+        end = start + _RUN
+    return shown + text[end:]
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How a secret may be written: as it is, for URLs, JSON or HTML, in hex, and inside a base64 text at any offset."""
+    raw = secret.encode()
+    yield from (secret, quote(secret), quote(secret, safe=""), html.escape(secret), json.dumps(secret)[1:-1], raw.hex())
+    yield json.dumps(secret)[1:-1].replace("/", "\\/")
+    for before, shared in enumerate((0, 2, 3)):  # the outer characters also hold bits of what stands beside the secret
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(b"\0" * before + raw).decode().rstrip("=")[shared:-1]

@@ -1,0 +1,112 @@
+"""Testing a model: what is called, with which key, and what is remembered of it. The call itself is in `probe`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy.orm import Session
+
+from registry import audit, editing, probe, queries, validation
+from registry.actors import Actor
+from registry.crypto import Keyring
+from registry.egress import Policy
+from registry.errors import InvalidModelError, SettingsError
+from registry.probe import Carrier
+from registry.records import Status, TestResult
+from registry.specs import ModelCreate, ModelUpdate
+from registry.store import Store
+from registry.tables import ModelRow, ModelStateRow
+
+UNSAVED = "unsaved"
+"""Stands for the id of a model that has none yet, in the audit log."""
+
+Edit = ModelUpdate | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Subject:
+    """What is tested. Without a repr: it holds the key."""
+
+    spec: ModelCreate
+    id: str = UNSAVED
+    name: str = ""
+    version: int = 0
+    is_edited: bool = False
+    is_served: bool = False
+
+
+class Tester:
+    """Tests models; see `registry.models.Models.test`."""
+
+    def __init__(self, store: Store, keyring: Keyring | None, policy: Policy, carrier: Carrier | None) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._policy = policy
+        self._carrier = carrier
+
+    def test(self, actor: Actor, model: str | ModelCreate | Mapping[str, Any], edit: Edit | None) -> TestResult:
+        """Read, call, remember: no transaction is open while anything is sent."""
+        subject = self._saved(model, edit) if isinstance(model, str) else _unsaved(model, edit)
+        spec = subject.spec
+        self._policy.check(queries.origin_of(spec.provider, spec.api_endpoint))
+        result = probe.run(spec, subject.id if subject.is_served else None, self._carrier, self._policy)
+        with self._store.write() as session:
+            if subject.version and not subject.is_edited:
+                self._remember(session, subject, result)
+            self._log(session, actor, subject, result)
+        return result
+
+    def _saved(self, id_or_name: str, edit: Edit | None) -> _Subject:
+        given = validation.parse_update(edit or {})
+        with self._store.read() as session:
+            row = queries.fetch(session, id_or_name)
+            spec, as_saved = editing.merged(row, given), editing.merged(row, {})
+            is_edited = "api_key" in given or _called(spec) != _called(as_saved)
+            if row.api_key is not None and "api_key" not in given:
+                spec = spec.model_copy(update={"api_key": self._opened(row, row.api_key)})
+            is_served = not is_edited and row.status != Status.INACTIVE
+            return _Subject(spec, row.id, row.name, row.version, is_edited, is_served)
+
+    def _opened(self, row: ModelRow, ciphertext: str) -> SecretStr:
+        if self._keyring is None:
+            raise SettingsError("REGISTRY_FERNET_KEYS is not set, and this model has a saved API key.")
+        return self._keyring.open(ciphertext, queries.binding_of(row))
+
+    def _remember(self, session: Session, subject: _Subject, result: TestResult) -> None:
+        """Keep the result with the model, unless it was changed or deleted while it was tested."""
+        row = session.get(ModelRow, subject.id)
+        if row is None or row.version != subject.version:
+            return
+        state = session.get(ModelStateRow, subject.id)
+        if state is None:
+            state = ModelStateRow(model_id=subject.id)
+            session.add(state)
+        state.test_ok, state.test_kind, state.test_message = result.ok, result.kind, result.message
+        state.test_ms, state.test_at = result.latency_ms, self._store.clock()
+        session.flush()
+
+    def _log(self, session: Session, actor: Actor, subject: _Subject, result: TestResult) -> None:
+        context = {
+            "ok": result.ok,
+            "kind": result.kind,
+            "stage": result.stage,
+            "latency_ms": result.latency_ms,
+            "via": "proxy" if self._carrier else "direct",
+            "edited": subject.is_edited,
+        }
+        target = ("model", subject.id, subject.name or subject.spec.name)
+        audit.append(session, self._store.clock, actor, "model:test", target, {}, context)
+
+
+def _unsaved(model: ModelCreate | Mapping[str, Any], edit: Edit | None) -> _Subject:
+    if edit:
+        raise InvalidModelError({}, "Changes are for a saved model: put them into the model itself.")
+    return _Subject(validation.parse_create(model))
+
+
+def _called(spec: ModelCreate) -> dict[str, Any]:
+    """What of a model has a part in calling it."""
+    return spec.model_dump(exclude={"name", "status", "is_default"})
