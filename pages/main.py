@@ -55,11 +55,12 @@ def main() -> None:
 
 def _pages(actor: Actor) -> list[StreamlitPage]:
     """All pages for everybody, so that each itself says whom it is for; in the menu only what the role may see."""
-    audit: Literal["visible", "hidden"] = "visible" if may(actor, Role.AUDITOR) else "hidden"
+    reading: Literal["visible", "hidden"] = "visible" if may(actor, Role.AUDITOR) else "hidden"
     return [
         st.Page(HERE / "models.py", title="Models", icon=":material/hub:", url_path="models", default=True),
         st.Page(HERE / "edit.py", title="Model", icon=":material/edit:", url_path="edit", visibility="hidden"),
-        st.Page(HERE / "audit.py", title="Audit log", icon=":material/history:", url_path="audit", visibility=audit),
+        st.Page(HERE / "audit.py", title="Audit log", icon=":material/history:", url_path="audit", visibility=reading),
+        st.Page(HERE / "proxy.py", title="Proxy", icon=":material/cloud_sync:", url_path="proxy", visibility=reading),
     ]
 
 

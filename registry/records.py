@@ -214,8 +214,9 @@ class SyncStep:
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
-    """What a sync would do, and how many of the ``models`` are ``in_step`` already."""
+    """What a sync would do to the proxy at ``url``, and how many of the ``models`` are ``in_step`` already."""
 
+    url: str
     steps: tuple[SyncStep, ...]
     in_step: int
     models: int

@@ -79,9 +79,10 @@ class Proxy:
             ProxyError: it cannot be reached, or refuses the master key.
             DecryptionError: the encryption keys are not those of this store.
         """
-        wanted, tasks = self._ready().compared()
+        follower = self._ready()
+        wanted, tasks = follower.compared()
         steps = tuple(task.step for task in tasks)
-        return SyncPlan(steps, len(wanted) - _behind(steps), len(wanted))
+        return SyncPlan(follower.url, steps, len(wanted) - _behind(steps), len(wanted))
 
     @changes(Role.ADMIN)
     def sync(

@@ -21,6 +21,7 @@ from registry.records import KeyStatus
 from pages.ui import identity, signin
 from pages.ui.identity import SignedOutError, SignIn, SignInError
 
+STARTUP = Actor("Dashboard", Role.ADMIN, via="startup")
 DATA = Path(__file__).parents[2] / ".data"
 
 
@@ -112,8 +113,10 @@ def _connected() -> Registry:
 
 
 def warm_up() -> None:
-    """Load what the first page needs. What fails here is told by the page itself."""
+    """Load what the first page needs, then bring the proxy up to date. What fails here is told by the pages."""
     import pandas  # noqa: F401, ICN001  # loaded for its effect
 
     with suppress(RegistryError):
-        _connected()
+        reg = _connected()
+        if reg.proxy.is_configured:
+            reg.proxy.sync(actor=STARTUP)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry.records import ModelType, Status
+from registry.records import ModelType, Status, SyncStep
 from registry.specs import CONFIGS
 
 TYPES = {ModelType.EMBEDDING: "Embedding", ModelType.GENERATION: "Generation", ModelType.NER: "NER"}
@@ -37,6 +37,17 @@ ACTIONS = {
     "keys:rotate": "Keys rotated",
 }
 
+STEP_REASONS = {
+    "missing": "Missing",
+    "outdated": "Outdated",
+    "duplicate": "Duplicate",
+    "orphaned": "Orphaned",
+    "edited": "Edited by hand",
+    "leftover": "Left behind",
+    "refused": "Not possible",
+    "foreign": "Foreign",
+}
+
 _FIELDS = {
     "name": "Name",
     "type": "Type",
@@ -60,6 +71,15 @@ def field_label(path: str) -> str:
         if path.startswith("config.") and name in config.model_fields:
             return config.model_fields[name].title or name
     return _FIELDS.get(name, name.replace("_", " ").capitalize())
+
+
+def effect(step: SyncStep) -> str:
+    """What a sync does about a difference."""
+    if step.reason == "foreign":
+        return "leaves it alone"
+    doing = ["registers it"] if step.adds else []
+    doing += [f"removes {counted(len(step.deletes), 'entry', 'entries')}"] if step.deletes else []
+    return ", ".join(doing) or "cannot do it"
 
 
 def shown(value: object) -> str:

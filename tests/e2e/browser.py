@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,6 +244,13 @@ class Visitor:
             if self.page.evaluate(FOCUSED, [tag, text]):
                 return
         raise AssertionError(f"Tab does not lead to {tag} {text}")
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait for something that happens on the server, beside the page."""
+        end = time.monotonic() + TIMEOUT
+        while not is_so():
+            assert time.monotonic() < end, "it did not happen"
+            self.page.wait_for_timeout(20)
 
     def keyed(self, key: str) -> Locator:
         """The element with this key."""

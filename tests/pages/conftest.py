@@ -44,7 +44,7 @@ def environment(
     sign_in(LOCAL_ADMINISTRATOR)
 
     def start(**variables: str) -> None:
-        for name in ("REGISTRY_DATABASE_URL", "REGISTRY_FERNET_KEYS", "LITELLM_PROXY_URL"):
+        for name in ("REGISTRY_DATABASE_URL", "REGISTRY_FERNET_KEYS", "LITELLM_PROXY_URL", "LITELLM_MASTER_KEY"):
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)

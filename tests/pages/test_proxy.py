@@ -1,0 +1,128 @@
+"""The page of the LiteLLM proxy: what differs, and putting it right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from registry import Registry, Settings
+from tests.factories import CANARY, KEY_A, created, generation, ollama
+from tests.fake_proxy import FakeProxy
+from tests.faulty_server import Fault
+from tests.pages.driver import Dashboard
+
+
+@pytest.fixture
+def settings(sqlite_url: str, fake_proxy: FakeProxy) -> Settings:
+    """Which store is behind the page makes no difference to it."""
+    return Settings(sqlite_url, [KEY_A], fake_proxy.url, fake_proxy.master_key)
+
+
+@pytest.fixture
+def dashboard(sqlite_url: str, fake_proxy: FakeProxy, environment: Callable[..., None]) -> Dashboard:
+    environment(
+        REGISTRY_DATABASE_URL=sqlite_url,
+        REGISTRY_FERNET_KEYS=KEY_A,
+        LITELLM_PROXY_URL=fake_proxy.url,
+        LITELLM_MASTER_KEY=fake_proxy.master_key,
+    )
+    return Dashboard()
+
+
+def differences(dashboard: Dashboard) -> list[tuple[str, str, str]]:
+    return list(dashboard.table[["model", "reason", "effect"]].itertuples(index=False, name=None))
+
+
+def test_a_proxy_in_step(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
+    """It says where it is, that the key works, how many models are in step, and that there is nothing to do."""
+    created(reg)
+    dashboard.open("proxy")
+    for expected in (fake_proxy.url, "Master key", "1 of 1 model in step", "serves what the registry says"):
+        assert expected in dashboard.text.replace("**", "")
+    assert not dashboard.at.dataframe
+
+
+def test_what_differs_is_told_and_put_right(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
+    """Each difference with its reason and what a sync does about it; “Sync now” applies them all."""
+    created(reg, generation(name="Lost"))
+    created(reg, generation(name="Spoilt"))
+    expected = fake_proxy.served()
+    lost, spoilt = fake_proxy._rows.values()
+    del fake_proxy._rows[lost.id]
+    spoilt.litellm_params["api_base"] = "http://elsewhere"
+    dashboard.open("proxy")
+    assert [("Lost", "Missing", "registers it"), ("Spoilt", "Edited by hand", "registers it, removes 1 entry")] == (
+        differences(dashboard)
+    )
+    dashboard.click("Sync now")
+    assert "Synchronised: 2 changes applied." in dashboard.text
+    assert expected == fake_proxy.served()
+    assert not dashboard.at.dataframe
+
+
+def test_one_difference_is_applied(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
+    """The others stay as they are."""
+    for name in ("One", "Two"):
+        created(reg, generation(name=name))
+    fake_proxy._rows.clear()
+    dashboard.open("proxy").select_row(0).click("Apply this one")
+    assert [("Two", "Missing", "registers it")] == differences(dashboard)
+
+
+def test_a_foreign_entry_is_adopted_after_a_question(
+    dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy
+) -> None:
+    """Not before: “Cancel” leaves it as it is."""
+    model = created(reg, generation(name="Ours"))
+    fake_proxy.add("foreign", f"db-{model.id}")
+    dashboard.open("proxy").select_row(0).click("Adopt")
+    assert dashboard.dialog == "Adopt entry"
+    dashboard.click("Cancel")
+    assert fake_proxy.entry("foreign") is not None
+    dashboard.select_row(0).click("Adopt").click_in_dialog("Adopt")
+    assert fake_proxy.entry("foreign") is None
+    assert ["“Ours” was adopted."] == dashboard.toasts
+
+
+def test_what_has_no_model_here_is_removed_after_a_question(dashboard: Dashboard, fake_proxy: FakeProxy) -> None:
+    """The question says so."""
+    fake_proxy.add("foreign", "db-legacy")
+    dashboard.open("proxy").select_row(0).click("Remove")
+    assert "db-legacy: the entry is removed from the proxy." in dashboard.text.replace("**", "")
+    dashboard.click_in_dialog("Remove")
+    assert fake_proxy.entry("foreign") is None
+
+
+def test_what_could_not_be_applied_is_told(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
+    """By name and with the reason; what the proxy echoes is not shown."""
+    created(reg, generation(name="Unlucky"))
+    fake_proxy._rows.clear()
+    dashboard.open("proxy")
+    fake_proxy.faults = lambda _number, _method, path: Fault(500, text=CANARY) if path == "/model/new" else None
+    dashboard.click("Sync now")
+    warning = dashboard.at.warning[0].value
+    assert "Unlucky" in warning
+    assert "STORE" in warning
+    assert CANARY.encode() not in dashboard.sent() + dashboard.remembered()
+
+
+def test_a_proxy_that_is_down(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
+    """The page says so and what still works; “Refresh” is enough when it is back."""
+    created(reg, ollama())
+    fake_proxy.stop()
+    dashboard.open("proxy")
+    assert "cannot be reached" in dashboard.errors[0]
+    dashboard.click("Sync now")
+    assert "cannot be reached" in dashboard.errors[0]
+    fake_proxy.start()
+    dashboard.click("Refresh")
+    assert not dashboard.errors
+
+
+def test_without_a_proxy_the_page_says_how_to_have_one(sqlite_url: str, environment: Callable[..., None]) -> None:
+    """And offers nothing else."""
+    environment(REGISTRY_DATABASE_URL=sqlite_url, REGISTRY_FERNET_KEYS=KEY_A)
+    dashboard = Dashboard().open("proxy")
+    assert "LITELLM_PROXY_URL" in dashboard.text
+    assert all(button.disabled for button in dashboard.at.button if button.label in ("Refresh", "Sync now"))
