@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -10,13 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from registry import crypto
+from registry.actors import Actor, Role
 from registry.client import Registry
-from registry.errors import RegistryError, SettingsError, StoreError
+from registry.errors import DecryptionError, RegistryError, SettingsError, StoreError
+from registry.records import KeyUse
 from registry.settings import Settings
 from registry.store import Store
 
 DASHBOARD_DATA = Path(".data")
 MOST_MODELS = 100_000
+MOST_NAMES = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.set_defaults(run=_verify)
     new_key = commands.add_parser("new-key", help="print a new encryption key for REGISTRY_FERNET_KEYS")
     new_key.set_defaults(run=lambda options: print(crypto.new_key()))
+    check_keys = commands.add_parser("check-keys", help="check the encryption keys, and which can be removed")
+    check_keys.set_defaults(run=_check_keys)
+    rotate_keys = commands.add_parser("rotate-keys", help="encrypt all stored API keys with the first encryption key")
+    rotate_keys.set_defaults(run=_rotate_keys)
     demo = commands.add_parser("demo", help="fill an empty SQLite store with made-up models and a year of changes")
     demo.add_argument("--models", metavar="N", type=_number, default=0, help="register N more, to try long lists")
     demo.add_argument("--url", help="the store to fill, sqlite:///path; by default the dashboard's own")
@@ -67,6 +75,52 @@ def _verify(options: argparse.Namespace) -> None:
     if not report.ok:
         raise StoreError(f"The audit log is intact up to entry {report.checked:,}. {report.reason}")
     print(f"The audit log is intact: {report.checked:,} entries.")
+
+
+def _check_keys(options: argparse.Namespace) -> None:
+    with Registry.connect(Settings.for_dashboard(DASHBOARD_DATA)) as registry:
+        status, uses = registry.key_status(), registry.key_uses()
+    for use in uses:
+        print(_told(use))
+    if not status.ok:
+        raise DecryptionError(status.message)
+    missing = sum(use.api_keys for use in uses if use.position is None)
+    if missing:
+        raise DecryptionError(
+            f"No configured key opens {_api_keys(missing)}. Add the missing keys to REGISTRY_FERNET_KEYS; if they are "
+            "lost, run rotate-keys, which names the models, and enter their API keys again."
+        )
+
+
+def _told(use: KeyUse) -> str:
+    """A key of the ring as a line, such as ``Key 2 (9c1185a5c5e9): nothing; it can be removed``."""
+    made = [_api_keys(use.api_keys)] if use.api_keys else []
+    made += ["the store's own secret"] if use.store_secret else []
+    place = f"Key {use.position}" if use.position else "Not configured"
+    spare = "; it can be removed" if not made and use.position != 1 else ""
+    return f"{place} ({use.key_id}): {' and '.join(made) or 'nothing'}{spare}"
+
+
+def _rotate_keys(options: argparse.Namespace) -> None:
+    with Registry.connect(Settings.for_dashboard(DASHBOARD_DATA)) as registry:
+        by = Actor(getpass.getuser(), Role.ADMIN, via="command line")
+        report = registry.rotate_keys(actor=by, progress=_show_progress if sys.stdout.isatty() else None)
+    print(f"Encrypted anew: {_api_keys(report.rotated)}. Before, already: {report.already_current:,}.")
+    if report.unreadable:
+        names = ", ".join(f"“{name}”" for name in report.unreadable[:MOST_NAMES])
+        more = f" and {len(report.unreadable) - MOST_NAMES:,} more" if len(report.unreadable) > MOST_NAMES else ""
+        raise DecryptionError(
+            f"No configured key opens the API keys of {names}{more}; they were left as they are. Add the key that they "
+            "were encrypted with to REGISTRY_FERNET_KEYS and run this again, or enter these API keys again."
+        )
+
+
+def _show_progress(done: int, total: int) -> None:
+    print(f"\r{done:,} of {_api_keys(total)}", end="\n" if done == total else "", flush=True)
+
+
+def _api_keys(number: int) -> str:
+    return f"{number:,} API key{'' if number == 1 else 's'}"
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -22,6 +22,10 @@ from pydantic import SecretStr
 from registry.errors import DecryptionError, SettingsError
 
 _ADVICE = "Make one with: python -m registry new-key"
+_FOREIGN = (
+    "A stored key was encrypted with another key than those in REGISTRY_FERNET_KEYS. "
+    "Add the key it was encrypted with, or enter the API key again."
+)
 _MIN_DISTINCT_BYTES = 12
 
 
@@ -105,14 +109,22 @@ class Keyring:
         except (KeyError, TypeError, ValueError):
             raise DecryptionError("The store's own secret is damaged. Restore the store from a backup.") from None
 
+    def rotate(self, ciphertext: str) -> Sealed:
+        """Encrypt with the first key what any key of the ring made. What it belongs to, or is refused for, stays.
+
+        Raises:
+            DecryptionError: no key of the ring opens it.
+        """
+        try:
+            return Sealed(self._fernet.rotate(ciphertext.encode()).decode(), self.key_id)
+        except (InvalidToken, ValueError):
+            raise DecryptionError(_FOREIGN) from None
+
     def _open(self, ciphertext: str) -> dict[str, Any]:
         try:
             envelope = json.loads(self._fernet.decrypt(ciphertext.encode()))
         except (InvalidToken, ValueError):
-            raise DecryptionError(
-                "A stored key was encrypted with another key than those in REGISTRY_FERNET_KEYS. "
-                "Add the key it was encrypted with, or enter the API key again."
-            ) from None
+            raise DecryptionError(_FOREIGN) from None
         if not isinstance(envelope, dict):
             raise DecryptionError("A stored key is damaged. Enter the API key again.")
         return envelope
