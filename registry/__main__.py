@@ -105,7 +105,7 @@ def _rotate_keys(options: argparse.Namespace) -> None:
     with Registry.connect(Settings.for_dashboard(DASHBOARD_DATA)) as registry:
         by = Actor(getpass.getuser(), Role.ADMIN, via="command line")
         report = registry.rotate_keys(actor=by, progress=_show_progress if sys.stdout.isatty() else None)
-    print(f"Encrypted anew: {_api_keys(report.rotated)}. Before, already: {report.already_current:,}.")
+    print(f"Encrypted anew: {_api_keys(report.rotated)}.")
     if report.unreadable:
         names = ", ".join(f"“{name}”" for name in report.unreadable[:MOST_NAMES])
         more = f" and {len(report.unreadable) - MOST_NAMES:,} more" if len(report.unreadable) > MOST_NAMES else ""
@@ -116,7 +116,7 @@ def _rotate_keys(options: argparse.Namespace) -> None:
 
 
 def _show_progress(done: int, total: int) -> None:
-    print(f"\r{done:,} of {_api_keys(total)}", end="\n" if done == total else "", flush=True)
+    print(f"\r{done:,} of {_api_keys(total)}", end="" if done < total else "\n", flush=True)
 
 
 def _api_keys(number: int) -> str:

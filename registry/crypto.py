@@ -62,7 +62,9 @@ class Keyring:
         decoded = [_decode(key.strip(), number) for number, key in enumerate(keys, start=1)]
         if len(set(decoded)) != len(decoded):
             raise SettingsError("REGISTRY_FERNET_KEYS lists the same key twice.")
-        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(raw)) for raw in decoded])
+        fernets = [Fernet(base64.urlsafe_b64encode(raw)) for raw in decoded]
+        self._fernet = MultiFernet(fernets)
+        self._oldest_first = MultiFernet(fernets[::-1])
         self.key_ids = tuple(hashlib.sha256(b"registry key id" + raw).hexdigest()[:12] for raw in decoded)
 
     @property
@@ -109,16 +111,17 @@ class Keyring:
         except (KeyError, TypeError, ValueError):
             raise DecryptionError("The store's own secret is damaged. Restore the store from a backup.") from None
 
-    def rotate(self, ciphertext: str) -> Sealed:
+    def rotate(self, ciphertext: str) -> str:
         """Encrypt with the first key what any key of the ring made. What it belongs to, or is refused for, stays.
 
         Raises:
             DecryptionError: no key of the ring opens it.
         """
         try:
-            return Sealed(self._fernet.rotate(ciphertext.encode()).decode(), self.key_id)
+            envelope = self._oldest_first.decrypt(ciphertext.encode())
         except (InvalidToken, ValueError):
             raise DecryptionError(_FOREIGN) from None
+        return self._fernet.encrypt(envelope).decode()
 
     def _open(self, ciphertext: str) -> dict[str, Any]:
         try:

@@ -1,8 +1,9 @@
 """Rotation: what another key of the ring encrypted is encrypted anew with the first, while everything keeps running.
 
-A batch is read and encrypted without a lock, and written only where the ciphertext is still the one that was read, so
-an edit in between is kept. The column that names the key tells what is left to do after a kill. The last batch commits
-together with the audit entry: as long as there is no entry, there is something left, and the next run writes it.
+All is read at once, in the order in which it lies on the disk. A batch is encrypted without a lock, and written only
+where the ciphertext is still the one that was read, so an edit in between is kept. The column that names the key tells
+what is left to do after a kill. The last batch commits together with the audit entry: as long as there is no entry,
+there is something left, and the next run writes it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from registry.records import KeyUse, RotationReport
 from registry.store import Store
 from registry.tables import Base, ModelRow, StoreRow
 
-BATCH = 500
+BATCH = 1000
 
 Progress = Callable[[int, int], None]
 Stored = Row[str, str, str | None]
@@ -38,21 +39,19 @@ def rotate(store: Store, keyring: Keyring, actor: Actor, progress: Progress | No
     """Encrypt anew whatever is not encrypted with the first key: see `registry.client.Registry.rotate_keys`."""
     with store.read() as session:
         store.open_secret(session, keyring)
-        counts = _counts(session)
-    current = counts.pop(keyring.key_id, 0)
-    todo, done, rotated, cursor, more = sum(counts.values()), 0, 0, "", True
-    while more:
-        with store.read() as session:
-            rows = session.execute(_outdated(keyring).where(ModelRow.id > cursor).limit(BATCH + 1)).all()
-        rows, more = rows[:BATCH], len(rows) > BATCH
-        anew = _encrypted_anew(keyring, rows)
+        current = _counts(session).get(keyring.key_id, 0)
+        rows = session.execute(_outdated(keyring)).all()
+    rotated = 0
+    for start in range(0, max(len(rows), 1), BATCH):
+        batch = rows[start : start + BATCH]
+        done = start + len(batch)
+        anew = _encrypted_anew(keyring, batch)
         with store.write() as session:
             rotated += _replace(session, anew)
-            if not more:
+            if done == len(rows):
                 report = _finish(store, session, keyring, actor, rotated, current)
-        cursor, done = rows[-1].id if rows else cursor, done + len(rows)
-        if progress is not None and rows:
-            progress(done, max(done, todo))
+        if progress is not None and batch:
+            progress(done, len(rows))
     return report
 
 
@@ -79,8 +78,7 @@ def _finish(
     head = session.scalars(select(StoreRow)).one()
     is_behind = head.secret_key_id != keyring.key_id
     if is_behind:
-        sealed = keyring.rotate(head.secret or "")
-        head.secret, head.secret_key_id = sealed.ciphertext, sealed.key_id
+        head.secret, head.secret_key_id = keyring.rotate(head.secret or ""), keyring.key_id
     if rotated or unreadable or is_behind:
         context = {"key_id": keyring.key_id, "rotated": rotated, "unreadable": len(unreadable)}
         target = ("registry", head.registry_id, "encryption keys")
@@ -98,18 +96,18 @@ def _counts(session: Session) -> dict[str, int]:
 
 def _outdated(keyring: Keyring) -> Select[str, str, str | None]:
     columns = (ModelRow.id, ModelRow.name, ModelRow.api_key)
-    return select(*columns).where(ModelRow.api_key_id != keyring.key_id).order_by(ModelRow.id)
+    return select(*columns).where(ModelRow.api_key_id != keyring.key_id)
 
 
 def _encrypted_anew(keyring: Keyring, rows: Sequence[Stored]) -> list[dict[str, Any]]:
     """Parameters of `_REPLACE`, without the rows that no key opens."""
     anew = []
-    for row in rows:
+    for model, _, old in rows:
         try:
-            sealed = keyring.rotate(str(row.api_key))
+            new = keyring.rotate(old or "")
         except DecryptionError:
             continue
-        anew.append({"model": row.id, "old": row.api_key, "new": sealed.ciphertext, "new_id": sealed.key_id})
+        anew.append({"model": model, "old": old, "new": new, "new_id": keyring.key_id})
     return anew
 
 
