@@ -103,8 +103,7 @@ def _told(use: KeyUse) -> str:
 
 def _rotate_keys(options: argparse.Namespace) -> None:
     with Registry.connect(Settings.for_dashboard(DASHBOARD_DATA)) as registry:
-        by = Actor(getpass.getuser(), Role.ADMIN, via="command line")
-        report = registry.rotate_keys(actor=by, progress=_show_progress if sys.stdout.isatty() else None)
+        report = registry.rotate_keys(actor=_me(), progress=_show_progress if sys.stdout.isatty() else None)
     print(f"Encrypted anew: {_api_keys(report.rotated)}.")
     if report.unreadable:
         names = ", ".join(f"“{name}”" for name in report.unreadable[:MOST_NAMES])
@@ -113,6 +112,15 @@ def _rotate_keys(options: argparse.Namespace) -> None:
             f"No configured key opens the API keys of {names}{more}; they were left as they are. Add the key that they "
             "were encrypted with to REGISTRY_FERNET_KEYS and run this again, or enter these API keys again."
         )
+
+
+def _me() -> Actor:
+    """Whoever runs the command, as the system knows them."""
+    try:
+        name = getpass.getuser()
+    except (ImportError, KeyError, OSError):  # in a container a user need not have a name
+        name = "unnamed"
+    return Actor(name, Role.ADMIN, via="command line")
 
 
 def _show_progress(done: int, total: int) -> None:

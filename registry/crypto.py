@@ -64,7 +64,7 @@ class Keyring:
             raise SettingsError("REGISTRY_FERNET_KEYS lists the same key twice.")
         fernets = [Fernet(base64.urlsafe_b64encode(raw)) for raw in decoded]
         self._fernet = MultiFernet(fernets)
-        self._oldest_first = MultiFernet(fernets[::-1])
+        self._oldest_first = MultiFernet(fernets[::-1])  # what is to be rotated was made by an old key
         self.key_ids = tuple(hashlib.sha256(b"registry key id" + raw).hexdigest()[:12] for raw in decoded)
 
     @property
@@ -112,7 +112,7 @@ class Keyring:
             raise DecryptionError("The store's own secret is damaged. Restore the store from a backup.") from None
 
     def rotate(self, ciphertext: str) -> str:
-        """Encrypt with the first key what any key of the ring made. What it belongs to, or is refused for, stays.
+        """Encrypt with the first key what any key of the ring made. The envelope stays, and so what it opens for.
 
         Raises:
             DecryptionError: no key of the ring opens it.

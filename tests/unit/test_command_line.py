@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from registry import Actor, Registry, Settings, crypto
+from registry.__main__ import main
 from tests.factories import KEY_A, KEY_B, created
 from tests.sabotage import remove_audit_triggers
 
@@ -188,6 +190,20 @@ def test_rotate_keys_shows_progress_on_a_terminal(sqlite_url: str) -> None:
     os.close(master)
     os.close(terminal)
     assert screen == "\r1 of 1 API key\r\nEncrypted anew: 1 API key.\r\n"
+
+
+def test_rotate_keys_needs_no_user_name(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log names the system's user; in a container there may be a number only, which stops nothing."""
+
+    def no_name() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000680000")
+
+    monkeypatch.setattr(getpass, "getuser", no_name)
+    monkeypatch.setenv("REGISTRY_DATABASE_URL", sqlite_url)
+    monkeypatch.setenv("REGISTRY_FERNET_KEYS", KEYS["both"])
+    assert 0 == main(["rotate-keys"])
+    with Registry.connect(Settings(sqlite_url, [KEY_B])) as registry:
+        assert "unnamed" == registry.audit.find().entries[0].actor
 
 
 @pytest.mark.parametrize("command", ["check-keys", "rotate-keys"])
