@@ -83,7 +83,7 @@ def test_everything_opens_with_the_new_key_alone(reg: Registry, both: Registry, 
 
 
 def test_the_old_key_opens_nothing_any_more(reg: Registry, both: Registry) -> None:
-    """What leaked with it is worth nothing from now on."""
+    """Who has only that one can use no key of any row, nor save any."""
     model = created(reg)
     rotated(both)
     assert not reg.key_status().ok
@@ -116,7 +116,7 @@ def test_the_stores_own_secret_keeps_its_value(reg: Registry, both: Registry, st
     store.close()
 
 
-def test_one_entry_tells_of_a_run(reg: Registry, both: Registry, small_batches: None) -> None:
+def test_one_entry_tells_of_a_run(reg: Registry, both: Registry, raw: Engine, small_batches: None) -> None:
     """Who, with which key and how many; the log stays whole, and tells no key."""
     for _ in range(7):
         created(reg)
@@ -128,6 +128,7 @@ def test_one_entry_tells_of_a_run(reg: Registry, both: Registry, small_batches: 
     assert ("encryption keys", ()) == (entry.target_name, entry.changes)
     assert {"key_id": ID_B, "rotated": 7, "unreadable": 0} == entry.context
     assert both.audit.verify().ok
+    assert [] == [secret for secret in (CANARY, KEY_A, KEY_B) if secret in str(stored(raw))]
 
 
 def test_a_second_run_changes_nothing(reg: Registry, both: Registry, raw: Engine) -> None:
