@@ -87,14 +87,15 @@ def granted_url(postgresql_url: str) -> Iterator[str]:
 
 def test_migrate_grants_what_the_dashboard_needs(granted_url: str) -> None:
     """The role that the dashboard runs as can do all that the library does, the audit log included."""
-    with Registry.connect(Settings(granted_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(granted_url, [KEY_B, KEY_A])) as reg:
         model = created(reg)
+        reg.rotate_keys(actor=ME)
         reg.models.set_default(model.id, actor=ME)
         reg.knowledge_bases.bind("kb", name="Any", **{model.type: model.id}, actor=ME)
         reg.models.clear_default(model.type, actor=ME)
         reg.knowledge_bases.remove("kb", actor=ME)
         reg.models.delete(model.id, actor=ME)
-        assert reg.audit.verify().checked == 6
+        assert reg.audit.verify().checked == 7
 
 
 @pytest.mark.parametrize(
