@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -12,17 +13,17 @@ from pathlib import Path
 from registry import crypto
 from registry.actors import PEOPLE, Actor, Role
 from registry.client import Registry
-from registry.errors import RegistryError, SettingsError, StoreError
+from registry.errors import DecryptionError, RegistryError, SettingsError, StoreError
 from registry.passes import LINK_MINUTES, Passes
-from registry.records import SyncStep
+from registry.records import KeyUse, SyncStep
 from registry.settings import Settings
 from registry.store import Store
 
 DASHBOARD_DATA = Path(".data")
 MOST_MODELS = 100_000
 NOT_IN_STEP = 3
-COMMAND_LINE = Actor("Command line", Role.ADMIN, via="command line")
 LOCAL_NAME = "Local administrator"
+MOST_NAMES = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     sync.set_defaults(run=_sync)
     new_key = commands.add_parser("new-key", help="print a new encryption key for REGISTRY_FERNET_KEYS")
     new_key.set_defaults(run=lambda options: print(crypto.new_key()))
+    check_keys = commands.add_parser("check-keys", help="check the encryption keys, and which can be removed")
+    check_keys.set_defaults(run=_check_keys)
+    rotate_keys = commands.add_parser("rotate-keys", help="encrypt all stored API keys with the first encryption key")
+    rotate_keys.set_defaults(run=_rotate_keys)
     demo = commands.add_parser("demo", help="fill an empty SQLite store with made-up models and a year of changes")
     demo.add_argument("--models", metavar="N", type=_number, default=0, help="register N more, to try long lists")
     demo.add_argument("--url", help="the store to fill, sqlite:///path; by default the dashboard's own")
@@ -88,20 +93,74 @@ def _sync(options: argparse.Namespace) -> int:
         if options.dry_run:
             plan = registry.proxy.plan()
             for step in plan.steps:
-                print(_told(step))
+                print(_step_line(step))
             print(f"{plan.in_step} of {plan.models} models are in step.")
             return NOT_IN_STEP if plan.in_step < plan.models or plan.changes else 0
-        report = registry.proxy.sync(actor=COMMAND_LINE)
+        report = registry.proxy.sync(actor=_me())
         for step in (*report.applied, *report.foreign):
-            print(_told(step))
+            print(_step_line(step))
         for failure in report.failed:
-            print(f"not applied: {_told(failure.step)} {failure.message}", file=sys.stderr)
+            print(f"not applied: {_step_line(failure.step)} {failure.message}", file=sys.stderr)
         print(f"{report.in_step} of {report.models} models are in step.")
         return 0 if report.ok else NOT_IN_STEP
 
 
-def _told(step: SyncStep) -> str:
+def _step_line(step: SyncStep) -> str:
     return f"{step.reason:<10} {step.alias}{step.name and f' “{step.name}”'}: {step.why}"
+
+
+def _check_keys(options: argparse.Namespace) -> None:
+    with Registry.connect(Settings.for_dashboard(DASHBOARD_DATA)) as registry:
+        status, uses = registry.key_status(), registry.key_uses()
+    for use in uses:
+        print(_use_line(use))
+    if not status.ok:
+        raise DecryptionError(status.message)
+    missing = sum(use.api_keys for use in uses if use.position is None)
+    if missing:
+        raise DecryptionError(
+            f"No configured key opens {_api_keys(missing)}. Add the missing keys to REGISTRY_FERNET_KEYS; if they are "
+            "lost, run rotate-keys, which names the models, and enter their API keys again."
+        )
+
+
+def _use_line(use: KeyUse) -> str:
+    """A key of the ring as a line, such as ``Key 2 (9c1185a5c5e9): nothing; it can be removed``."""
+    made = [_api_keys(use.api_keys)] if use.api_keys else []
+    made += ["the store's own secret"] if use.store_secret else []
+    place = f"Key {use.position}" if use.position else "Not configured"
+    spare = "; it can be removed" if not made and use.position != 1 else ""
+    return f"{place} ({use.key_id}): {' and '.join(made) or 'nothing'}{spare}"
+
+
+def _rotate_keys(options: argparse.Namespace) -> None:
+    with Registry.connect(Settings.for_dashboard(DASHBOARD_DATA)) as registry:
+        report = registry.rotate_keys(actor=_me(), progress=_show_progress if sys.stdout.isatty() else None)
+    print(f"Encrypted anew: {_api_keys(report.rotated)}.")
+    if report.unreadable:
+        names = ", ".join(f"“{name}”" for name in report.unreadable[:MOST_NAMES])
+        more = f" and {len(report.unreadable) - MOST_NAMES:,} more" if len(report.unreadable) > MOST_NAMES else ""
+        raise DecryptionError(
+            f"No configured key opens the API keys of {names}{more}; they were left as they are. Add the key that they "
+            "were encrypted with to REGISTRY_FERNET_KEYS and run this again, or enter these API keys again."
+        )
+
+
+def _me() -> Actor:
+    """Whoever runs the command, as the system knows them."""
+    try:
+        name = getpass.getuser()
+    except (ImportError, KeyError, OSError):  # in a container a user need not have a name
+        name = "unnamed"
+    return Actor(name, Role.ADMIN, via="command line")
+
+
+def _show_progress(done: int, total: int) -> None:
+    print(f"\r{done:,} of {_api_keys(total)}", end="" if done < total else "\n", flush=True)
+
+
+def _api_keys(number: int) -> str:
+    return f"{number:,} API key{'' if number == 1 else 's'}"
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Self
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import queries
-from registry.actors import READERS, Actor, Role, reads
+from registry import queries, rotation
+from registry.actors import BOUND, READERS, Actor, Role, changes, reads
 from registry.audit import Audit
 from registry.crypto import Keyring
 from registry.egress import Policy
@@ -27,7 +27,7 @@ from registry.models import Models
 from registry.plan import alias_of
 from registry.providers import PROVIDERS
 from registry.proxy import ProxyApi
-from registry.records import KeyStatus, Model, ModelType, Status
+from registry.records import KeyStatus, KeyUse, Model, ModelType, RotationReport, Status
 from registry.settings import Settings
 from registry.store import Clock, Store, utcnow
 from registry.sync import Follower, Proxy
@@ -139,6 +139,29 @@ class Registry:
         except DecryptionError as error:
             return KeyStatus(False, error.message)
         return KeyStatus(True)
+
+    @reads(*READERS)
+    def key_uses(self) -> tuple[KeyUse, ...]:
+        """Which encryption key made how much of what is stored: the configured ones in order, then any others."""
+        return rotation.uses(self._store, self._keyring)
+
+    @changes(Role.ADMIN)
+    def rotate_keys(self, *, progress: rotation.Progress | None = None, actor: Actor = BOUND) -> RotationReport:
+        """Encrypt with the first configured key what the others encrypted: API keys and the store's own secret.
+
+        In batches, so that everything keeps running; killed at any point, it goes on when it is called again. No
+        model's version changes. A key that cannot be opened is left alone, named in the report, and stops nothing.
+
+        Args:
+            progress: called after each batch with the number of API keys done and of those to do.
+
+        Raises:
+            SettingsError: no encryption key is configured.
+            DecryptionError: the configured keys are not those of this store; nothing was touched.
+        """
+        if self._keyring is None:
+            raise SettingsError("No encryption key is configured. Set REGISTRY_FERNET_KEYS to the new key and the old.")
+        return rotation.rotate(self._store, self._keyring, actor, progress)
 
     @reads(Role.ADMIN, Role.SERVICE)
     def resolve(

@@ -22,6 +22,10 @@ from pydantic import SecretStr
 from registry.errors import DecryptionError, SettingsError
 
 _ADVICE = "Make one with: python -m registry new-key"
+_FOREIGN = (
+    "A stored key was encrypted with another key than those in REGISTRY_FERNET_KEYS. "
+    "Add the key it was encrypted with, or enter the API key again."
+)
 _MIN_DISTINCT_BYTES = 12
 
 
@@ -58,7 +62,9 @@ class Keyring:
         decoded = [_decode(key.strip(), number) for number, key in enumerate(keys, start=1)]
         if len(set(decoded)) != len(decoded):
             raise SettingsError("REGISTRY_FERNET_KEYS lists the same key twice.")
-        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(raw)) for raw in decoded])
+        fernets = [Fernet(base64.urlsafe_b64encode(raw)) for raw in decoded]
+        self._fernet = MultiFernet(fernets)
+        self._oldest_first = MultiFernet(fernets[::-1])  # what is to be rotated was made by an old key
         self.key_ids = tuple(hashlib.sha256(b"registry key id" + raw).hexdigest()[:12] for raw in decoded)
 
     @property
@@ -105,14 +111,23 @@ class Keyring:
         except (KeyError, TypeError, ValueError):
             raise DecryptionError("The store's own secret is damaged. Restore the store from a backup.") from None
 
+    def rotate(self, ciphertext: str) -> str:
+        """Encrypt with the first key what any key of the ring made. The envelope stays, and so what it opens for.
+
+        Raises:
+            DecryptionError: no key of the ring opens it.
+        """
+        try:
+            envelope = self._oldest_first.decrypt(ciphertext.encode())
+        except (InvalidToken, ValueError):
+            raise DecryptionError(_FOREIGN) from None
+        return self._fernet.encrypt(envelope).decode()
+
     def _open(self, ciphertext: str) -> dict[str, Any]:
         try:
             envelope = json.loads(self._fernet.decrypt(ciphertext.encode()))
         except (InvalidToken, ValueError):
-            raise DecryptionError(
-                "A stored key was encrypted with another key than those in REGISTRY_FERNET_KEYS. "
-                "Add the key it was encrypted with, or enter the API key again."
-            ) from None
+            raise DecryptionError(_FOREIGN) from None
         if not isinstance(envelope, dict):
             raise DecryptionError("A stored key is damaged. Enter the API key again.")
         return envelope

@@ -44,6 +44,8 @@ KB_READERS, KB_WRITERS = READERS | {Role.SERVICE}, ADMINS | {Role.SERVICE}
 Call = Callable[[Registry, Things], object]
 TABLE: dict[str, tuple[frozenset[Role], Call]] = {
     "key_status": (READERS, lambda reg, _: reg.key_status()),
+    "key_uses": (READERS, lambda reg, _: reg.key_uses()),
+    "rotate_keys": (ADMINS, lambda reg, _: reg.rotate_keys()),
     "resolve": (KB_WRITERS, lambda reg, on: reg.resolve(on.used)),
     "models.get": (EVERYONE, lambda reg, on: reg.models.get(on.used)),
     "models.find": (EVERYONE, lambda reg, _: reg.models.find()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from registry import Actor, Registry, Settings, crypto
-from tests.factories import KEY_A, created
+from registry.__main__ import main
+from tests.factories import KEY_A, KEY_B, created
 from tests.sabotage import remove_audit_triggers
 
 ROOT = Path(__file__).parents[2]
@@ -85,14 +87,15 @@ def granted_url(postgresql_url: str) -> Iterator[str]:
 
 def test_migrate_grants_what_the_dashboard_needs(granted_url: str) -> None:
     """The role that the dashboard runs as can do all that the library does, the audit log included."""
-    with Registry.connect(Settings(granted_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(granted_url, [KEY_B, KEY_A])) as reg:
         model = created(reg)
+        reg.rotate_keys(actor=ME)
         reg.models.set_default(model.id, actor=ME)
         reg.knowledge_bases.bind("kb", name="Any", **{model.type: model.id}, actor=ME)
         reg.models.clear_default(model.type, actor=ME)
         reg.knowledge_bases.remove("kb", actor=ME)
         reg.models.delete(model.id, actor=ME)
-        assert reg.audit.verify().checked == 6
+        assert reg.audit.verify().checked == 7
 
 
 @pytest.mark.parametrize(
@@ -132,6 +135,103 @@ def test_verify_tells_an_intact_log_from_an_altered_one(store_url: str, reg: Reg
     with raw.begin() as connection:
         connection.execute(text("UPDATE audit_log SET actor = 'somebody else' WHERE seq = 2"))
     assert_refused(run("verify", **variables), "intact up to entry 1. Entry 2 was altered.")
+
+
+KEYS = {"new": KEY_B, "old": KEY_A, "both": f"{KEY_B},{KEY_A}"}
+NEW, OLD = (crypto.Keyring([key]).key_id for key in (KEY_B, KEY_A))
+
+
+def test_rotate_keys_leaves_nothing_to_the_old_key(store_url: str, reg: Registry) -> None:
+    """It says how many keys it encrypted anew, and check-keys before and after which key can be removed."""
+    created(reg)
+    created(reg)
+    variables = {"REGISTRY_DATABASE_URL": store_url, "REGISTRY_FERNET_KEYS": KEYS["both"]}
+    before = f"Key 1 ({NEW}): nothing\nKey 2 ({OLD}): 2 API keys and the store's own secret\n"
+    after = f"Key 1 ({NEW}): 2 API keys and the store's own secret\nKey 2 ({OLD}): nothing; it can be removed\n"
+    done = [run(command, **variables) for command in ("check-keys", "rotate-keys", "check-keys", "rotate-keys")]
+    told = [before, "Encrypted anew: 2 API keys.\n", after, "Encrypted anew: 0 API keys.\n"]
+    assert [(0, each, "") for each in told] == [(each.returncode, each.stdout, each.stderr) for each in done]
+    with Registry.connect(Settings(store_url, [KEY_B])) as registry:
+        assert (True, 2) == (registry.key_status().ok, len(registry.models.find()))
+        assert ("keys:rotate", "command line") == _newest(registry)
+
+
+def _newest(registry: Registry) -> tuple[str, str]:
+    entry = registry.audit.find(limit=1).entries[0]
+    return entry.action, entry.actor_via
+
+
+def test_rotate_keys_names_what_it_cannot_open(store_url: str, reg: Registry, raw: Engine) -> None:
+    """The others are done; exit code 1 and one line with the names and what to do."""
+    created(reg)
+    broken = created(reg)
+    with raw.begin() as connection:
+        connection.execute(text("UPDATE models SET api_key = 'x' WHERE id = :id"), {"id": broken.id})
+    done = run("rotate-keys", REGISTRY_DATABASE_URL=store_url, REGISTRY_FERNET_KEYS=KEYS["both"])
+    assert (1, "Encrypted anew: 1 API key.\n") == (done.returncode, done.stdout)
+    assert done.stderr.startswith(f"registry: No configured key opens the API keys of “{broken.name}”; they were left")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_rotate_keys_shows_progress_on_a_terminal(sqlite_url: str) -> None:
+    """On a line that is written over and over; elsewhere there is none."""
+    with Registry.connect(Settings(sqlite_url, [KEY_A])) as registry:
+        created(registry)
+    master, terminal = os.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "registry", "rotate-keys"],
+        env={**os.environ, "REGISTRY_DATABASE_URL": sqlite_url, "REGISTRY_FERNET_KEYS": KEYS["both"]},
+        cwd=ROOT,
+        stdout=terminal,
+        timeout=60,
+        check=True,
+    )
+    screen = os.read(master, 1000).decode()
+    os.close(master)
+    os.close(terminal)
+    assert screen == "\r1 of 1 API key\r\nEncrypted anew: 1 API key.\r\n"
+
+
+def test_rotate_keys_needs_no_user_name(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log names the system's user; in a container there may be a number only, which stops nothing."""
+
+    def no_name() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000680000")
+
+    monkeypatch.setattr(getpass, "getuser", no_name)
+    monkeypatch.setenv("REGISTRY_DATABASE_URL", sqlite_url)
+    monkeypatch.setenv("REGISTRY_FERNET_KEYS", KEYS["both"])
+    assert 0 == main(["rotate-keys"])
+    with Registry.connect(Settings(sqlite_url, [KEY_B])) as registry:
+        assert "unnamed" == registry.audit.find().entries[0].actor
+
+
+@pytest.mark.parametrize("command", ["check-keys", "rotate-keys"])
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [("new", "are not the keys of this store"), (None, "REGISTRY_FERNET_KEYS is not set")],
+    ids=["wrong", "missing"],
+)
+def test_other_keys_than_the_stores_are_an_exit_code(
+    store_url: str, reg: Registry, command: str, keys: str | None, message: str
+) -> None:
+    """1, and standard error says what to set; nothing is changed."""
+    model = created(reg)
+    done = run(command, REGISTRY_DATABASE_URL=store_url, **({"REGISTRY_FERNET_KEYS": KEYS[keys]} if keys else {}))
+    assert (1, True) == (done.returncode, message in done.stderr)
+    assert len(done.stderr.splitlines()) == 1
+    assert reg.resolve(model.id).api_key
+
+
+def test_check_keys_counts_what_no_key_opens(store_url: str, reg: Registry, raw: Engine) -> None:
+    """A key that is not configured but made something is missing: exit code 1."""
+    created(reg)
+    with raw.begin() as connection:
+        connection.execute(text("UPDATE models SET api_key_id = 'elsewhere'"))
+    done = run("check-keys", REGISTRY_DATABASE_URL=store_url, REGISTRY_FERNET_KEYS=KEYS["old"])
+    assert done.stdout == f"Key 1 ({OLD}): the store's own secret\nNot configured (elsewhere): 1 API key\n"
+    assert (1, True) == (done.returncode, "No configured key opens 1 API key." in done.stderr)
 
 
 def test_grant_is_for_postgresql(sqlite_url: str) -> None:

@@ -55,6 +55,19 @@ def test_the_first_key_encrypts_and_all_decrypt() -> None:
         Keyring([KEY_A]).open(new.ciphertext, HERE)
 
 
+def test_rotating_changes_the_key_and_nothing_else() -> None:
+    """Whichever key made it, the first key alone opens it then, for exactly what it did before."""
+    sealed = Keyring([KEY_A]).seal(SecretStr(CANARY), HERE).ciphertext
+    for ring in (Keyring([KEY_B, KEY_A]), Keyring([KEY_B, new_key(), KEY_A]), Keyring([KEY_B, KEY_A, new_key()])):
+        rotated = ring.rotate(sealed)
+        assert Keyring([KEY_B]).open(rotated, HERE).get_secret_value() == CANARY
+        with pytest.raises(DecryptionError):
+            Keyring([KEY_B]).open(rotated, Binding("model-2", HERE.provider, HERE.origin))
+    for unreadable in ("", "x", "ünïcode", sealed[:-4], Keyring([new_key()]).wrap(b"x").ciphertext):
+        with pytest.raises(DecryptionError):
+            Keyring([KEY_B, KEY_A]).rotate(unreadable)
+
+
 def test_a_damaged_ciphertext_is_a_decryption_error() -> None:
     """Never a stack trace of the cryptography library, nor a wrong key."""
     sealed = Keyring([KEY_A]).seal(SecretStr(CANARY), HERE).ciphertext

@@ -1,0 +1,118 @@
+"""Rotation: what another key of the ring encrypted is encrypted anew with the first, while everything keeps running.
+
+All is read at once, in the order in which it lies on the disk. A batch is encrypted without a lock, and written only
+where the ciphertext is still the one that was read, so an edit in between is kept. The column that names the key tells
+what is left to do after a kill. The last batch commits together with the audit entry: as long as there is no entry,
+there is something left, and the next run writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, bindparam, func, select, update
+from sqlalchemy.orm import Session
+
+from registry import audit
+from registry.actors import Actor
+from registry.crypto import Keyring
+from registry.errors import DecryptionError
+from registry.records import KeyUse, RotationReport
+from registry.store import Store
+from registry.tables import Base, ModelRow, StoreRow
+
+BATCH = 1000
+
+Progress = Callable[[int, int], None]
+Stored = Row[str, str, str | None]
+
+_MODELS = Base.metadata.tables[ModelRow.__tablename__]
+_REPLACE = (
+    update(_MODELS)
+    .where(_MODELS.c.id == bindparam("model"), _MODELS.c.api_key == bindparam("old"))
+    .values(api_key=bindparam("new"), api_key_id=bindparam("new_id"))
+)
+
+
+def rotate(store: Store, keyring: Keyring, actor: Actor, progress: Progress | None = None) -> RotationReport:
+    """Encrypt anew whatever is not encrypted with the first key: see `registry.client.Registry.rotate_keys`."""
+    with store.read() as session:
+        store.open_secret(session, keyring)
+        current = _counts(session).get(keyring.key_id, 0)
+        rows = session.execute(_outdated(keyring)).all()
+    rotated = 0
+    for start in range(0, max(len(rows), 1), BATCH):
+        batch = rows[start : start + BATCH]
+        done = start + len(batch)
+        anew = _encrypted_anew(keyring, batch)
+        with store.write() as session:
+            rotated += _replace(session, anew)
+            if done == len(rows):
+                report = _finish(store, session, keyring, actor, rotated, current)
+        if progress is not None and batch:
+            progress(done, len(rows))
+    return report
+
+
+def uses(store: Store, keyring: Keyring | None) -> tuple[KeyUse, ...]:
+    """What each key made: those of the ring in its order, then those that it does not hold."""
+    with store.read() as session:
+        counts = _counts(session)
+        secret = session.scalars(select(StoreRow.secret_key_id)).one()
+    ring = keyring.key_ids if keyring else ()
+    foreign = sorted({*counts, *([secret] if secret else [])} - {*ring})
+    places = {key_id: place for place, key_id in enumerate(ring, start=1)}
+    return tuple(KeyUse(id, places.get(id), counts.get(id, 0), id == secret) for id in (*ring, *foreign))
+
+
+def _finish(
+    store: Store, session: Session, keyring: Keyring, actor: Actor, rotated: int, current: int
+) -> RotationReport:
+    """Inside the transaction of the last batch: take what was saved with another key since, the secret, the entry."""
+    rows = session.execute(_outdated(keyring)).all()
+    anew = _encrypted_anew(keyring, rows)
+    rotated += _replace(session, anew)
+    opened = {each["model"] for each in anew}
+    unreadable = tuple(row.name for row in rows if row.id not in opened)
+    head = session.scalars(select(StoreRow)).one()
+    is_behind = head.secret_key_id != keyring.key_id
+    if is_behind:
+        head.secret, head.secret_key_id = keyring.rotate(head.secret or ""), keyring.key_id
+    if rotated or unreadable or is_behind:
+        context = {"key_id": keyring.key_id, "rotated": rotated, "unreadable": len(unreadable)}
+        target = ("registry", head.registry_id, "encryption keys")
+        audit.append(session, store.clock, actor, "keys:rotate", target, {}, context)
+    return RotationReport(keyring.key_id, rotated, current, unreadable)
+
+
+def _counts(session: Session) -> dict[str, int]:
+    """How many API keys each encryption key made."""
+    statement = (
+        select(ModelRow.api_key_id, func.count()).where(ModelRow.api_key_id.is_not(None)).group_by(ModelRow.api_key_id)
+    )
+    return {str(key_id): number for key_id, number in session.execute(statement)}
+
+
+def _outdated(keyring: Keyring) -> Select[str, str, str | None]:
+    columns = (ModelRow.id, ModelRow.name, ModelRow.api_key)
+    return select(*columns).where(ModelRow.api_key_id != keyring.key_id)
+
+
+def _encrypted_anew(keyring: Keyring, rows: Sequence[Stored]) -> list[dict[str, Any]]:
+    """Parameters of `_REPLACE`, without the rows that no key opens."""
+    anew = []
+    for model, _, old in rows:
+        try:
+            new = keyring.rotate(old or "")
+        except DecryptionError:
+            continue
+        anew.append({"model": model, "old": old, "new": new, "new_id": keyring.key_id})
+    return anew
+
+
+def _replace(session: Session, anew: Sequence[dict[str, Any]]) -> int:
+    """Write those whose ciphertext is still the one that was read, and say how many they were."""
+    if not anew:
+        return 0
+    return session.connection().execute(_REPLACE, anew).rowcount
