@@ -134,11 +134,14 @@ def _ollama_chat(text: str, _: list[float]) -> Any:
 def _anthropic(text: str, _: list[float]) -> Any:
     usage = {"input_tokens": 1, "output_tokens": 1}
     content = [{"type": "text", "text": text}]
-    return {"id": "1", "type": "message", "role": "assistant", "model": "m", "content": content, "usage": usage}
+    whole = {"id": "1", "type": "message", "role": "assistant", "model": "m", "content": content, "usage": usage}
+    return {**whole, "stop_reason": "end_turn"}
 
 
 def _gemini(text: str, _: list[float]) -> Any:
-    return {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}]}
+    candidate = {"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP", "index": 0}
+    usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
+    return {"candidates": [candidate], "usageMetadata": usage}
 
 
 def _cohere_chat(text: str, _: list[float]) -> Any:
@@ -157,7 +160,7 @@ _FORMATS: dict[str, Callable[[str, list[float]], Any]] = {
     "/chat/completions": _openai_chat,
     "/embeddings": _openai_embedding,
     "/api/chat": _ollama_chat,
-    "/api/embed": lambda _, vector: {"model": "m", "embeddings": [vector]},
+    "/api/embed": lambda _, vector: {"model": "m", "embeddings": [vector], "prompt_eval_count": 1},
     "/api/show": lambda *_: {"model_info": {}},
     "/v1/messages": _anthropic,
     ":generateContent": _gemini,
