@@ -103,16 +103,24 @@ def test_the_environment_leads_nowhere(
     assert ("ok", 0, b"") == (result.kind, canary.connections, canary.received)
 
 
-def test_what_litellm_would_send_elsewhere_is_not_sent(
-    server: Provider, canary: Listener, monkeypatch: pytest.MonkeyPatch
+@every_combination
+def test_litellms_own_switch_leads_nowhere(
+    server: Provider, canary: Listener, provider: str, kind: ModelType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A setting that turns every call to a LiteLLM proxy is told, with nothing sent to either."""
+    """It makes LiteLLM speak to everything as to a LiteLLM proxy, but where it speaks to stays the same."""
     monkeypatch.setenv("USE_LITELLM_PROXY", "true")
     monkeypatch.setenv("LITELLM_PROXY_API_BASE", canary.url)
-    result = call({**model_at(server.url, "anthropic")})
-    assert (0, b"") == (canary.connections, canary.received)
-    assert result.kind in ("ok", "elsewhere", "not_sent", "no_model")
-    assert all(CANARY not in f"{request.path}{request.body}" for request in server.requests)
+    monkeypatch.setenv("LITELLM_PROXY_API_KEY", HEX_KEY)
+    call(model_at(server.url, provider, kind))
+    assert ({CANARY}, 0, b"") == ({each.key for each in server.requests}, canary.connections, canary.received)
+
+
+def test_what_is_meant_for_another_origin_is_not_sent(canary: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever LiteLLM may come to do: only the endpoint's own scheme, host and port are called."""
+    for url in (canary.url, canary.url.replace("127.0.0.1", "localhost"), "https://models.example"):
+        monkeypatch.setattr(probe, "_asked", lambda call, client, url=url: client.post(url, json=dict(call.params)))
+        result = call(model_at("http://models.example"))
+        assert ("elsewhere", "endpoint", 0) == (result.kind, result.stage, canary.connections)
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "cohere", "gemini", "azure"])
