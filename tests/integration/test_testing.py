@@ -12,10 +12,12 @@ from sqlalchemy import Engine, text
 
 from registry import ModelCreate, ModelUpdate, Registry, Settings, errors, probe
 from registry.crypto import Keyring
+from registry.egress import Policy
 from registry.errors import ProxyError
 from registry.probe import Carrier
 from registry.store import Store
 from registry.tables import Base
+from registry.validation import parse_create
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, created, generation
 from tests.providers import Answer, Listener, Provider, Proxy, Request, model_at
 
@@ -335,9 +337,6 @@ def test_a_cool_down_is_waited_out_once(server: Provider) -> None:
     def warm_up(seconds: float) -> None:
         waits.append(seconds)
         server.answer = server.speak
-
-    from registry.egress import Policy
-    from registry.validation import parse_create
 
     spec = parse_create(model_at("https://models.example.com"))
     result = probe.run(spec, "1", Proxy(server.url, MASTER), Policy(), wait=warm_up)
