@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -95,6 +96,9 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
+UNQUOTED: Final = ("wrong_master_key", "not_registered")
+"""Where the proxy's own words add nothing, and tell part of its key."""
+
 _LIMITS = re.compile(r"No deployments available", re.I)
 _NOT_REGISTERED = re.compile(r"Invalid model name passed in model=", re.I)
 _BAD_KEY = re.compile(r"API_KEY_INVALID|API key not valid|invalid[_ ]api[_ ]key|incorrect api key", re.I)
@@ -109,12 +113,14 @@ _NO_MODEL = re.compile(
     r"|model.{0,120}(not found|does not exist|is not available|not exist)",
     re.I | re.S,
 )
+_LITELLM_BEFORE = re.compile(r"^(litellm\.)?(\w+Error: |litellm\.\w+: )+(\w+Exception( \w+)? - )?")
+_LITELLM_AFTER = re.compile(r"\s*LiteLLM: model group .*$", re.S)
 _BY_STATUS: Final = {401: "wrong_key", 403: "forbidden", 404: "no_model", 408: "timeout", 429: "rate_limited"}
 _TLS = re.compile(r"\[SSL: |certificate verify failed|CERTIFICATE_VERIFY", re.I)
 _NO_CONNECTION = re.compile(r"Connection error\.|Cannot connect to host|Connect call failed|Name or service not", re.I)
 _NOT_JSON = re.compile(
     r"invalid response from LLM endpoint|Expecting value|Unable to get json|has no attribute 'model_dump'"
-    r"|<!doctype|<html|KeyError|JSONDecodeError|Extra data|Unterminated string",
+    r"|<!doctype|<html|KeyError|JSONDecodeError|Extra data|Unterminated string|APIConnectionError",
     re.I,
 )
 
@@ -154,6 +160,18 @@ def kind_from_proxy(status: int, body: str) -> str:
 def is_cooling_down(status: int, body: str) -> bool:
     """Whether the proxy benches a model for some seconds after a failure, rather than the provider limiting calls."""
     return status == 429 and bool(_LIMITS.search(body))
+
+
+def words(body: str) -> str:
+    """The message in an error, as most providers write it, without what LiteLLM puts around it."""
+    try:
+        whole = json.loads(body)
+    except (ValueError, RecursionError):
+        bare = _LITELLM_AFTER.sub("", _LITELLM_BEFORE.sub("", body))
+        return body if bare == body else words(bare)
+    error = whole.get("error", whole) if isinstance(whole, dict) else whole
+    said = error.get("message", error) if isinstance(error, dict) else error
+    return words(said) if isinstance(said, str) else json.dumps(said)
 
 
 def result(kind: str, latency_ms: int, details: Mapping[str, Any], **words: Any) -> TestResult:

@@ -244,10 +244,13 @@ def _asked(call: _Call, client: httpx.Client) -> Any:
 def _sdk_client(prefix: str, params: Mapping[str, Any], client: httpx.Client) -> Any:
     import openai
 
-    shared = {"api_key": params["api_key"], "http_client": client, "max_retries": 0}
-    if prefix == "azure":
-        return openai.AzureOpenAI(azure_endpoint=params["api_base"], api_version=params["api_version"], **shared)
-    return openai.OpenAI(base_url=params["api_base"], organization=params.get("organization"), **shared)
+    azure, kind = prefix == "azure", openai.AzureOpenAI if prefix == "azure" else openai.OpenAI
+    # LiteLLM sets two retries on the client of an embedding call even where it is told none
+    once = type("Once", (kind,), {"max_retries": property(lambda _: 0, lambda *_: None)})
+    shared = {"api_key": params["api_key"], "http_client": client}
+    if azure:
+        return once(azure_endpoint=params["api_base"], api_version=params["api_version"], **shared)
+    return once(base_url=params["api_base"], organization=params.get("organization"), **shared)
 
 
 def _kind(call: _Call, heard: _Heard) -> str:
@@ -314,7 +317,7 @@ def _failed(
         "status": heard.status,
         "type": call.spec.type,
     }
-    said = _message_in(heard.said) if heard.answer is None else ""
+    said = diagnosis.words(heard.said) if heard.answer is None and kind not in diagnosis.UNQUOTED else ""
     return diagnosis.result(kind, heard.latency_ms, details or _quoted(said, call.secrets), **shared, **words)
 
 
@@ -322,17 +325,6 @@ def _quoted(text: str, secrets: Sequence[SecretStr | None]) -> dict[str, str]:
     """What somebody else said, as a detail; none where nothing may be shown of it."""
     shown = scrub(text, secrets)
     return {"answer": shown} if shown else {}
-
-
-def _message_in(body: str) -> str:
-    """The message inside an error, as most providers and the proxy write it, else all of it."""
-    try:
-        whole = json.loads(body)
-    except (ValueError, RecursionError):
-        return body
-    error = whole.get("error", whole) if isinstance(whole, dict) else whole
-    said = error.get("message", error) if isinstance(error, dict) else error
-    return said if isinstance(said, str) else json.dumps(said)
 
 
 def _given(connection: Mapping[str, str | None]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from registry.audit import Audit
 from registry.knowledge_bases import KnowledgeBases
 from registry.models import Models
 from registry.sync import Proxy
-from tests.factories import ADMIN, AUDITOR, KEY_A, SERVICE, VIEWER, bound, created, embedding, generation
+from tests.factories import ADMIN, AUDITOR, KEY_A, SERVICE, VIEWER, bound, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy
 
 PARTS: dict[str, type[Any]] = {
@@ -59,6 +59,7 @@ TABLE: dict[str, tuple[frozenset[Role], Call]] = {
     "models.set_status": (ADMINS, lambda reg, on: reg.models.set_status(on.used, "deprecated")),
     "models.set_default": (ADMINS, lambda reg, on: reg.models.set_default(on.used)),
     "models.clear_default": (ADMINS, lambda reg, _: reg.models.clear_default("embedding")),
+    "models.test": (ADMINS, lambda reg, _: reg.models.test(ollama(api_endpoint="http://127.0.0.1:1"))),
     "models.delete": (ADMINS, lambda reg, on: reg.models.delete(on.free)),
     "knowledge_bases.get": (KB_READERS, lambda reg, on: reg.knowledge_bases.get(on.base)),
     "knowledge_bases.find": (KB_READERS, lambda reg, _: reg.knowledge_bases.find()),

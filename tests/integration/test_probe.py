@@ -1,0 +1,478 @@
+"""The connection test: one real call, over loopback, of every provider; and no key anywhere but where it belongs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import json
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from registry import probe, transport
+from registry.diagnosis import KINDS, STAGES
+from registry.egress import Policy
+from registry.records import ModelType, TestResult
+from registry.validation import parse_create
+from tests.factories import CANARY
+from tests.providers import COMBINATIONS, Answer, Listener, Provider, Request, model_at
+
+HEX_KEY = "0123456789abcdef" * 2
+IDS = [f"{provider} {kind}" for provider, kind in COMBINATIONS]
+every_combination = pytest.mark.parametrize(("provider", "kind"), COMBINATIONS, ids=IDS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _litellm() -> None:
+    """LiteLLM takes seconds to load: once, and outside of what is measured."""
+    probe.load()
+
+
+@pytest.fixture
+def server() -> Iterator[Provider]:
+    """A provider that works."""
+    with closing(Provider()) as provider:
+        yield provider
+
+
+@pytest.fixture
+def canary() -> Iterator[Listener]:
+    """Another origin, which must not hear of a key."""
+    with closing(Listener()) as listener:
+        yield listener
+
+
+def call(spec: dict[str, Any], carrier: probe.Carrier | None = None, policy: Policy | None = None) -> TestResult:
+    """The test of an unsaved model, past the registry. A cool-down is not waited out."""
+    return probe.run(parse_create(spec), None, carrier, policy or Policy(), wait=lambda _: None)
+
+
+@every_combination
+def test_every_provider_is_called_as_it_expects(server: Provider, provider: str, kind: ModelType) -> None:
+    """One request, at its own address, with its key (LiteLLM sends none to Ollama's embeddings)."""
+    result = call(model_at(server.url, provider, kind))
+    assert (True, "ok", "capability") == (result.ok, result.kind, result.stage), result
+    if kind is ModelType.EMBEDDING:
+        assert {"dimensions": 2, "norm": 1.0} == dict(result.details)
+    else:
+        assert {"preview": server.text} == dict(result.details)
+    (request,) = server.requests
+    assert request.key == ("" if (provider, kind) == ("ollama", "embedding") else CANARY)
+
+
+@every_combination
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_no_redirect_is_followed(
+    server: Provider, canary: Listener, provider: str, kind: ModelType, status: int
+) -> None:
+    """Not one byte reaches the address that a provider redirects to."""
+    server.fail(status, location=f"{canary.url}/v1")
+    result = call(model_at(server.url, provider, kind))
+    assert ("redirected", "endpoint", 1) == (result.kind, result.stage, len(server.requests))
+    assert (0, b"") == (canary.connections, canary.received)
+
+
+OVERRIDES = [
+    *("OPENAI_BASE_URL", "OPENAI_API_BASE", "AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT", "ANTHROPIC_API_BASE"),
+    *("ANTHROPIC_BASE_URL", "GEMINI_API_BASE", "GOOGLE_GEMINI_BASE_URL", "COHERE_API_BASE", "DEEPSEEK_API_BASE"),
+    *("DASHSCOPE_API_BASE", "MISTRAL_API_BASE", "MISTRAL_AZURE_API_BASE", "OLLAMA_API_BASE", "OLLAMA_HOST"),
+    *("LM_STUDIO_API_BASE", "LITELLM_PROXY_API_BASE", "LITELLM_API_BASE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy"),
+]
+
+
+@every_combination
+def test_the_environment_leads_nowhere(
+    server: Provider, canary: Listener, provider: str, kind: ModelType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No variable that LiteLLM, an SDK or an HTTP client reads sends anything to another address."""
+    for name in OVERRIDES:
+        monkeypatch.setenv(name, canary.url)
+    result = call(model_at(server.url, provider, kind))
+    assert ("ok", 0, b"") == (result.kind, canary.connections, canary.received)
+
+
+@every_combination
+def test_litellms_own_switch_leads_nowhere(
+    server: Provider, canary: Listener, provider: str, kind: ModelType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes LiteLLM speak to everything as to a LiteLLM proxy, but where it speaks to stays the same."""
+    monkeypatch.setenv("USE_LITELLM_PROXY", "true")
+    monkeypatch.setenv("LITELLM_PROXY_API_BASE", canary.url)
+    monkeypatch.setenv("LITELLM_PROXY_API_KEY", HEX_KEY)
+    call(model_at(server.url, provider, kind))
+    assert ({CANARY}, 0, b"") == ({each.key for each in server.requests}, canary.connections, canary.received)
+
+
+def test_what_is_meant_for_another_origin_is_not_sent(canary: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever LiteLLM may come to do: only the endpoint's own scheme, host and port are called."""
+    for url in (canary.url, canary.url.replace("127.0.0.1", "localhost"), "https://models.example"):
+        monkeypatch.setattr(probe, "_asked", lambda call, client, url=url: client.post(url, json=dict(call.params)))
+        result = call(model_at("http://models.example"))
+        assert ("elsewhere", "endpoint", 0) == (result.kind, result.stage, canary.connections)
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "cohere", "gemini", "azure"])
+def test_control_without_the_transport_a_redirect_is_followed(
+    server: Provider, canary: Listener, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: over an ordinary HTTP client that follows redirects, the other address hears of the call."""
+    server.fail(307, location=f"{canary.url}/v1")
+
+    @contextmanager
+    def open_guard(_: transport.OneOrigin, seconds: float) -> Iterator[httpx.Client]:
+        with httpx.Client(follow_redirects=True, timeout=0.5) as client:
+            token = probe._guarded.set(client)
+            yield client
+            probe._guarded.reset(token)
+
+    monkeypatch.setattr(probe, "_guard", open_guard)
+    call(model_at(server.url, provider))
+    assert canary.connections > 0
+
+
+@every_combination
+def test_nothing_is_tried_twice(server: Provider, provider: str, kind: ModelType) -> None:
+    """A provider that fails is called once."""
+    server.fail(503)
+    assert "provider_down" == call(model_at(server.url, provider, kind)).kind
+    assert 1 == len(server.requests)
+
+
+OPENAI_404 = (
+    '{"error": {"message": "This is not a chat model and thus not supported", "type": "invalid_request_error"}}'
+)
+FAILURES: dict[str, tuple[str, str, Answer]] = {
+    "wrong key": ("wrong_key", "sign_in", Answer(401, '{"error": {"message": "no"}}')),
+    "Gemini's wrong key": ("wrong_key", "sign_in", Answer(400, '{"error": {"details": "API_KEY_INVALID"}}')),
+    "forbidden": ("forbidden", "sign_in", Answer(403)),
+    "no model": ("no_model", "model", Answer(404, '{"error": "model not found"}')),
+    "Mistral's no model": (
+        "no_model",
+        "model",
+        Answer(400, '{"message": "Invalid model: x"}'),
+    ),
+    "DeepSeek's no model": ("no_model", "model", Answer(400, '{"error": {"message": "Model Not Exist"}}')),
+    "rate limited": ("rate_limited", "model", Answer(429)),
+    "provider down": ("provider_down", "endpoint", Answer(500)),
+    "gateway down": ("provider_down", "endpoint", Answer(502, "<html>Bad gateway</html>")),
+    "web page": ("bad_answer", "endpoint", Answer(200, "<html>Welcome</html>", {"content_type": "text/html"})),
+    "web page not found": ("bad_answer", "endpoint", Answer(404, "<!doctype html><p>404")),
+    "not JSON": ("bad_answer", "endpoint", Answer(200, '{"choices": [oops')),
+    "nothing": ("bad_answer", "endpoint", Answer(200, "")),
+    "another API": ("bad_answer", "endpoint", Answer(200, '{"hello": "world"}')),
+    "refused otherwise": ("refused", "model", Answer(400, '{"error": {"message": "Unsupported parameter"}}')),
+    "no money": ("refused", "model", Answer(402, '{"error": {"message": "Insufficient Balance"}}')),
+    "wrong type": ("wrong_type", "capability", Answer(404, OPENAI_404)),
+    "Ollama's wrong type": ("wrong_type", "capability", Answer(400, '{"error": "\\"bge\\" does not support chat"}')),
+}
+SPEAKERS = ["openai", "azure", "anthropic", "gemini", "cohere", "ollama", "mistral"]
+
+
+@pytest.mark.parametrize("failure", list(FAILURES))
+@pytest.mark.parametrize("provider", SPEAKERS)
+def test_each_failure_is_told_apart(server: Provider, provider: str, failure: str) -> None:
+    """By its kind, its stage and a message of its own, whatever LiteLLM makes of it."""
+    kind, stage, answer = FAILURES[failure]
+    server.answer = lambda _: answer
+    result = call(model_at(server.url, provider))
+    if failure == "another API" and result.kind == "empty_reply":
+        return  # some formats have no part that must be there
+    assert (False, kind, stage) == (result.ok, result.kind, result.stage), result
+    assert "{" not in result.message
+
+
+@pytest.mark.parametrize("kind", ["generation", "embedding"])
+@pytest.mark.parametrize("provider", ["openai", "ollama", "cohere"])
+def test_an_endpoint_where_nobody_listens(provider: str, kind: str) -> None:
+    """Told as such, for a closed port as for a name that does not exist."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    for host in ("127.0.0.1", "no-such-host.invalid"):
+        result = call(model_at(f"http://{host}:{port}", provider, kind))
+        assert ("unreachable", "endpoint") == (result.kind, result.stage)
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_an_untrusted_certificate(provider: str, tmp_path: Path) -> None:
+    """The key is not sent over a connection that nobody vouches for."""
+    with tls_server(tmp_path) as (port, received):
+        result = call(model_at(f"https://localhost:{port}", provider))
+    assert ("tls", "endpoint", b"") == (result.kind, result.stage, b"".join(received))
+
+
+@contextmanager
+def tls_server(folder: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """A TLS server with a certificate of its own making, and what callers sent it once they trusted it."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(hours=1))
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "both.pem").write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "both.pem")
+    received: list[bytes] = []
+
+    def serve() -> None:
+        try:
+            connection, _ = listener.accept()
+            with context.wrap_socket(connection, server_side=True) as stream:
+                received.append(stream.recv(65536))
+        except OSError:
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1], received
+        thread.join(5)
+
+
+@pytest.mark.parametrize("kind", list(ModelType))
+def test_a_provider_that_trickles_is_given_up_in_time(
+    server: Provider, kind: ModelType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is for the whole call, however often a little of an answer comes."""
+    monkeypatch.setattr(probe, "SECONDS", dict.fromkeys(ModelType, 0.3))
+    server.answer = trickle(server)
+    result = call(model_at(server.url, "ollama" if kind is ModelType.EMBEDDING else "openai", kind))
+    assert ("timeout", "endpoint") == (result.kind, result.stage)
+    assert "0.3 seconds" in result.message
+
+
+def trickle(server: Provider) -> Callable[[Request], Answer]:
+    """Hold every request until its caller or the test has gone."""
+
+    def hold(_: Request) -> Answer:
+        server.gone.wait(10)
+        return Answer()
+
+    return hold
+
+
+def test_a_slow_stream_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte after the other, none of which is late, does not keep a test alive."""
+    monkeypatch.setattr(probe, "SECONDS", dict.fromkeys(ModelType, 0.3))
+    over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n")
+            while not over.wait(0.02):
+                try:
+                    connection.sendall(b" ")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        result = call(model_at(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        over.set()
+        thread.join(5)
+    assert "timeout" == result.kind
+
+
+def test_an_endless_answer_is_cut_off(server: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more is kept in memory than any model answers."""
+    monkeypatch.setattr(transport, "MAX_BYTES", 100)
+    server.text = "word " * 100
+    assert "bad_answer" == call(model_at(server.url)).kind
+
+
+def test_the_limit_is_the_models_own_where_that_is_shorter(monkeypatch: pytest.MonkeyPatch, server: Provider) -> None:
+    """A generation model with a timeout of one second is given up after one."""
+    server.answer = trickle(server)
+    result = call(model_at(server.url, config={"timeout_seconds": 1}))
+    assert ("timeout", True) == (result.kind, "1 seconds" in result.message)
+
+
+def test_wrong_dimensions_tell_the_measured_ones(server: Provider) -> None:
+    """So that one click can take them over."""
+    result = call(model_at(server.url, "openai", "embedding", config={"dimensions": 1536}))
+    assert ("wrong_dimensions", "capability") == (result.kind, result.stage)
+    assert {"dimensions": 2, "norm": 1.0} == dict(result.details)
+    assert "2 dimensions, but 1,536" in result.message
+
+
+@pytest.mark.parametrize(("normalize", "noted"), [(True, True), (False, False)])
+def test_a_vector_that_is_not_normalized_is_noted(server: Provider, normalize: bool, noted: bool) -> None:
+    """No failure: whoever stores the vectors can do it."""
+    server.vector = [3.0, 4.0]
+    result = call(model_at(server.url, "openai", "embedding", config={"normalize": normalize}))
+    assert (True, noted, 5.0) == (result.ok, "length 5" in result.message, result.details["norm"])
+
+
+@pytest.mark.parametrize("vector", [[], [float("nan"), 1.0], [float("inf"), 1.0], [None, 1.0], ["x", 1.0]], ids=repr)
+@pytest.mark.parametrize("provider", ["openai", "ollama", "gemini", "cohere"])
+def test_a_broken_vector_is_a_bad_answer(server: Provider, provider: str, vector: Any) -> None:
+    """Empty, or with what is no number."""
+    server.vector = vector
+    assert "bad_answer" == call(model_at(server.url, provider, "embedding")).kind
+
+
+@pytest.mark.parametrize("provider", ["openai", "ollama", "anthropic", "gemini"])
+def test_an_empty_reply_is_a_failure(server: Provider, provider: str) -> None:
+    """A model that writes must write something."""
+    server.text = " \n"
+    result = call(model_at(server.url, provider))
+    assert ("empty_reply", "capability") == (result.kind, result.stage)
+
+
+JSON_REPLIES = {
+    '{"persons": ["Ada"]}': True,
+    "[]": True,
+    '```json\n{"persons": []}\n```': True,
+    '```\n{"persons": []}\n```\n': True,
+    "Here you are: {}": False,
+    "Ada Lovelace": False,
+    '{"persons": [': False,
+    "[" * 100_000: False,
+}
+
+
+@pytest.mark.parametrize("reply", list(JSON_REPLIES), ids=lambda reply: reply[:20])
+def test_a_ner_model_with_json_answers_json(server: Provider, reply: str) -> None:
+    """Also inside one Markdown fence; as text, anything goes."""
+    server.text = reply
+    kind = "ok" if JSON_REPLIES[reply] else "invalid_json"
+    assert kind == call(model_at(server.url, kind="ner")).kind
+    assert "ok" == call(model_at(server.url, kind="ner", config={"response_format": "text"})).kind
+    asked = [json.loads(request.body).get("response_format") for request in server.requests]
+    assert [{"type": "json_object"}, None] == asked
+
+
+def test_a_long_reply_is_shown_in_part(server: Provider) -> None:
+    """A hundred characters on one line."""
+    server.text = "word\n" * 100
+    assert 100 == len(call(model_at(server.url)).details["preview"])
+
+
+def test_the_limits_of_the_model_are_kept(server: Provider) -> None:
+    """Never more tokens than it may write."""
+    call(model_at(server.url, config={"max_output_tokens": 7}))
+    call(model_at(server.url))
+    assert [7, 1024] == [json.loads(request.body)["max_tokens"] for request in server.requests]
+
+
+@pytest.mark.parametrize("key", [CANARY, HEX_KEY, "short"], ids=["canary", "hex", "short"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda request: Answer(401, json.dumps({"error": {"message": f"Bad key {request.key}!"}})),
+        lambda request: Answer(401, f"<b>{request.key.upper()}</b>"),
+        lambda request: Answer(500, json.dumps(dict(request.headers))),
+        lambda request: Answer(404, json.dumps({"error": json.dumps({"message": request.key[:-2]})})),
+        lambda request: Answer(200, json.dumps({"key": request.key})),
+        lambda request: Answer(302, request.key, {"location": f"http://127.0.0.1:1/{request.key}"}),
+    ],
+    ids=["401", "upper case", "headers", "nested", "200", "redirect"],
+)
+@pytest.mark.parametrize("provider", SPEAKERS)
+def test_an_echoed_key_is_never_shown(
+    server: Provider,
+    provider: str,
+    answer: Callable[[Request], Answer],
+    key: str,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Neither in the result nor in any log or output, at whatever level; a short key makes the answer's text go."""
+    caplog.set_level(logging.DEBUG)
+    server.answer = answer
+    result = call(model_at(server.url, provider, api_key=key))
+    out, err = capfd.readouterr()
+    assert server.requests[0].key == key
+    assert key.lower() not in f"{result!r}{caplog.text}{out}{err}".lower()
+    assert key != "short" or "answer" not in result.details
+
+
+def test_control_without_scrubbing_an_echoed_key_is_shown(server: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: the same search finds the key when nothing is taken out."""
+    monkeypatch.setattr(probe, "scrub", lambda text, *_: text)
+    server.echo()
+    assert CANARY in repr(call(model_at(server.url)))
+
+
+def test_a_key_in_a_reply_is_not_shown(server: Provider) -> None:
+    """A model may repeat it, too."""
+    server.answer = lambda request: server.speak(request)
+    server.text = f"My key is {CANARY}"
+    assert "My key is [hidden]" == call(model_at(server.url)).details["preview"]
+
+
+def test_a_name_that_leads_to_a_refused_address_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a name leads to is checked when it is called, and one refused address is enough."""
+    answers = {"models.example": ["203.0.113.9", "169.254.169.254"], "other.example": ["10.0.0.7"]}
+    asked: list[str] = []
+
+    def look_up(host: str, port: int, **_: Any) -> Any:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in answers[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("connected"))
+    assert "unsafe" == call(model_at("http://models.example")).kind
+    assert "unsafe" == call(model_at("http://other.example"), policy=Policy(deny=["10.0.0.0/8"])).kind
+    assert ["models.example", "other.example"] == asked
+
+
+def test_a_name_that_changes_between_look_ups_leads_nowhere_else(
+    server: Provider, canary: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is looked up once: what was checked is what is connected to."""
+    turns = iter([["127.0.0.1"]])
+    look_up = lambda host, port, **_: [(2, 1, 6, "", (address, port)) for address in next(turns)]  # noqa: E731
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    connected: list[tuple[str, int]] = []
+    create = socket.create_connection
+
+    def connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> socket.socket:
+        connected.append(address)
+        with monkeypatch.context() as undone:
+            undone.undo()
+            return create((ipaddress.ip_address(address[0]).compressed, address[1]), *args, **kwargs)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    call(model_at(f"http://models.example:{server.port}"))
+    assert [("127.0.0.1", server.port)] == connected
+
+
+def test_outside_of_a_test_litellm_works_as_ever(server: Provider, canary: Listener) -> None:
+    """Code in the same process that calls LiteLLM for itself keeps its clients, redirects included."""
+    import litellm  # noqa: TID251 -- as KB code does
+
+    server.fail(307, location=f"{canary.url}/v1")
+    with pytest.raises(Exception, match=r"."):
+        litellm.completion(
+            model="anthropic/m",
+            api_base=server.url,
+            api_key=HEX_KEY,
+            messages=[{"role": "user", "content": "x"}],
+            max_retries=0,
+            timeout=0.5,
+        )
+    assert 1 == canary.connections
+
+
+def test_every_kind_has_its_own_message() -> None:
+    """Told apart by text as well as by code, each at a stage of the design."""
+    messages = [message for _, message in KINDS.values()]
+    assert len(messages) == len(set(messages))
+    assert {stage for stage, _ in KINDS.values()} == set(STAGES)

@@ -1,0 +1,100 @@
+"""Our own secrets are taken out of what others say, however they wrote them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from registry.scrub import HIDDEN, scrub
+from tests.factories import CANARY
+
+AWKWARD = 'pass/word+with "quotes" & =signs'
+HEX = "0123456789abcdef" * 2
+FORMS = {
+    "plain": lambda key: key,
+    "in a sentence": lambda key: f"Incorrect API key provided: {key}.",
+    "upper case": lambda key: key.upper(),
+    "in a URL": lambda key: f"https://host/?key={quote(key, safe='')}&x=1",
+    "in a form": lambda key: f"key={quote(key)}",
+    "lower-case escapes": lambda key: quote(key, safe="").lower(),
+    "in JSON": lambda key: json.dumps({"key": key}),
+    "JSON in JSON": lambda key: json.dumps(json.dumps(key)).replace('\\\\\\"', '\\"'),
+    "base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "basic auth": lambda key: base64.b64encode(b"user:" + key.encode() + b"@").decode(),
+    "basic auth, another offset": lambda key: base64.b64encode(b"me:x" + key.encode()).decode(),
+    "URL-safe base64": lambda key: base64.urlsafe_b64encode(key.encode()).decode(),
+    "hex": lambda key: key.encode().hex(),
+    "cut off": lambda key: f"Bearer {key[:-3]}…",
+    "its end": lambda key: f"…{key[3:]}",
+    "broken by an invisible character": lambda key: key[:5] + "\u200b" + key[5:],
+    "twice": lambda key: f"{key} and {key}",
+}
+
+
+def leaks(text: str, key: str) -> bool:
+    """Whether eight characters in a row of the key, or of a usual encoding of it, can be read in a text."""
+    raw = key.encode()
+    known = [key, quote(key, safe=""), quote_plus(key), base64.b64encode(raw).decode().rstrip("=")[:-1], raw.hex()]
+    known += [base64.b64encode(b"xyz"[:at] + raw).decode()[4:-4] for at in (1, 2)]
+    seen = text.lower()
+    return any(form[at : at + 8].lower() in seen for form in known for at in range(len(form) - 7))
+
+
+@pytest.mark.parametrize("key", [CANARY, HEX, AWKWARD], ids=["canary", "hex", "awkward"])
+@pytest.mark.parametrize("form", list(FORMS))
+def test_a_secret_is_hidden_in_every_form(form: str, key: str) -> None:
+    """Whole or in part, in any case and the usual encodings; the words around it stay."""
+    text = f"before {FORMS[form](key)} after"
+    shown = scrub(text, [SecretStr(key)], limit=1000)
+    assert not leaks(shown, key)
+    assert HIDDEN in shown
+    assert (True, True) == (shown.startswith("before "), shown.endswith(" after"))
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in ("broken by an invisible character",)])
+def test_control_without_scrubbing_it_leaks(form: str) -> None:
+    """The control: the same search finds the key in what goes in."""
+    assert leaks(FORMS[form](HEX), HEX)
+
+
+def test_a_cut_never_leaves_a_piece_of_a_secret() -> None:
+    """A text is scrubbed before it is cut to length, wherever the secret stands."""
+    for at in range(280, 320):
+        assert not leaks(scrub("x" * at + " " + CANARY, [SecretStr(CANARY)]), CANARY)
+
+
+def test_with_a_short_secret_nothing_is_told() -> None:
+    """It could not be told from ordinary words, so the text goes altogether."""
+    assert "" == scrub("The key abc1234 is wrong", [SecretStr("abc1234")])
+    assert "" == scrub("no key in here", [SecretStr(CANARY), SecretStr("abc")])
+    assert "no key in here" == scrub("no key in here", [None, SecretStr("")])
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("plain", "plain"),
+        ("two\nlines\tand\x00more", "two lines and more"),
+        ("\x1b[31mred\u202e", "[31mred"),
+        ("a" * 400, "a" * 299 + "…"),
+        ("", ""),
+    ],
+)
+def test_what_is_shown_is_one_bounded_line(said: str, shown: str) -> None:
+    """No control characters, at most 300 characters."""
+    assert shown == scrub(said, [SecretStr(CANARY)])
+
+
+@given(before=st.text(max_size=50), after=st.text(max_size=50), key=st.text(min_size=8, max_size=60))
+def test_no_text_lets_a_key_through(before: str, after: str, key: str) -> None:
+    """Whatever stands around it, and whatever the key is."""
+    shown = scrub(before + key + after, [SecretStr(key)])
+    assert len(shown) <= 300
+    if key.isascii() and key.isprintable() and "  " not in key and key == key.strip():
+        assert key.lower() not in shown.lower()
