@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
@@ -132,6 +133,16 @@ class FakeProxy(FaultyServer):
                 if not row.is_ghost and not row.blocked:
                     found.setdefault(row.model_name, []).append(dict(row.litellm_params))
         return found
+
+    def copied(self) -> list[Row]:
+        """All rows as they are now, ghosts too."""
+        with self.lock:
+            return deepcopy(list(self._rows.values()))
+
+    def load(self, rows: Iterable[Row]) -> None:
+        """Have copies of these rows, and no others."""
+        with self.lock:
+            self._rows = {row.id: deepcopy(row) for row in rows}
 
     def entry(self, id: str) -> Row | None:
         """The row with this id, ghosts too."""
