@@ -94,6 +94,19 @@ def test_no_failing_proxy_makes_us_tell_a_key(
     assert [] == [key for key in (CANARY, HEX_KEY, MASTER_KEY) if key in told]
 
 
+@pytest.mark.parametrize("key", ["sk-mäster-key", "sk-master\nkey", "sk–master-key"], ids=ascii)
+def test_a_master_key_that_cannot_be_sent_blocks_no_change(
+    settings: Settings, telling: TellingProxy, connect: Callable[[Settings], Registry], key: str
+) -> None:
+    """Pasted with a dash or a line too much: models are saved, the message names the setting, and nothing the key."""
+    reg = connect(replace(settings, litellm_proxy_url=telling.url, litellm_master_key=key))
+    assert created(reg) == reg.models.find()[0]
+    assert "LITELLM_MASTER_KEY" in reg.proxy.trouble
+    told = _failure(lambda: reg.proxy.sync(actor=ADMIN))
+    assert [] == [part for part in (key, key.partition("\n")[0]) if part in told]
+    assert [] == telling.requests
+
+
 def test_control_a_quoted_answer_would_be_seen(
     reg: Registry, telling: TellingProxy, raw: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
