@@ -168,9 +168,13 @@ class ProxyApi:
     def _client(self) -> httpx.Client:
         import httpx
 
+        key = self.key.get_secret_value()
+        if not (key.isascii() and key.isprintable()):
+            # else httpx would raise errors that quote it
+            raise UnreachableError("LITELLM_MASTER_KEY holds characters that no key has. Set it to the proxy's own.")
         return httpx.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {self.key.get_secret_value()}"},
+            headers={"Authorization": f"Bearer {key}"},
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=PARALLEL, max_keepalive_connections=PARALLEL),
             verify=ssl.create_default_context(),

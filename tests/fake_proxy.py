@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
@@ -136,6 +137,16 @@ class FakeProxy(FaultyServer):
     def add(self, id: str, alias: str) -> None:
         """Put in an entry that no registry made."""
         self._rows[id] = Row(id, alias, {"model": "openai/other"}, {})
+
+    def copied(self) -> list[Row]:
+        """All rows as they are now, ghosts too."""
+        with self.lock:
+            return deepcopy(list(self._rows.values()))
+
+    def load(self, rows: Iterable[Row]) -> None:
+        """Have copies of these rows, and no others."""
+        with self.lock:
+            self._rows = {row.id: deepcopy(row) for row in rows}
 
     def entry(self, id: str) -> Row | None:
         """The row with this id, ghosts too."""

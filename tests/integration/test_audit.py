@@ -10,7 +10,8 @@ import pytest
 from registry import Actor, AuditEntry, Registry, Role, Settings, errors
 from registry.audit import ACTIONS, append
 from registry.store import Store
-from tests.factories import ADMIN, CANARY, KEY_A, SERVICE, azure, bound, created, embedding, generation, ollama
+from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, SERVICE, azure, bound, created, embedding, generation, ollama
+from tests.fake_proxy import FakeProxy
 
 START = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
 
@@ -23,8 +24,15 @@ def _last(reg: Registry) -> AuditEntry:
     return reg.audit.find(limit=1).entries[0]
 
 
-def test_every_action_leaves_one_entry(reg: Registry) -> None:
+def test_every_action_leaves_one_entry(store_url: str, connect: Any, fake_proxy: FakeProxy) -> None:
     """Each use case is told by its own action, in order, with who, what and where from."""
+    created(connect(Settings(store_url, [KEY_A])))
+    reg = connect(Settings(store_url, [KEY_B, KEY_A], fake_proxy.url, fake_proxy.master_key))
+    reg.rotate_keys(actor=ADMIN)
+    reg.proxy.sync(actor=ADMIN)
+    fake_proxy.add("foreign", "db-legacy")
+    reg.proxy.adopt("foreign", actor=ADMIN)
+    reg.models.test(ollama(api_endpoint="http://127.0.0.1:1"), actor=ADMIN)
     model, heir = created(reg), created(reg)
     reg.models.update(model.id, {"name": "Edited"}, version=1, actor=ADMIN)
     reg.models.set_status(model.id, "deprecated", actor=ADMIN)
@@ -36,7 +44,7 @@ def test_every_action_leaves_one_entry(reg: Registry) -> None:
     reg.knowledge_bases.remove(base.id, actor=SERVICE)
     entries = reg.audit.find().entries
     assert set(ACTIONS) == {entry.action for entry in entries}
-    assert list(range(11, 0, -1)) == [entry.seq for entry in entries]
+    assert list(range(16, 0, -1)) == [entry.seq for entry in entries]
     assert (SERVICE.name, "service", "test") == (entries[0].actor, entries[0].actor_role, entries[0].actor_via)
     assert ("knowledge_base", base.id, base.name) == tuple(
         getattr(entries[0], f"target_{part}") for part in ("kind", "id", "name")
