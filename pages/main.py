@@ -28,6 +28,10 @@ def main() -> None:
     except SignInError as error:
         _signed_out(error)
         return
+    except RegistryError as error:
+        st.title("Nobody can sign in")
+        _unavailable(error)
+        return
     page = st.navigation(_pages(actor))
     st.set_page_config(page_title=f"{page.title} · LLM Model Registry")
     st.logo(LOGO, size="large", icon_image=ICON)

@@ -33,8 +33,8 @@ def started() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
     with ExitStack() as stack:
 
-        def start(environment: Mapping[str, str], *command: Sequence[str]) -> Server:
-            servers.append(stack.enter_context(server(environment, *command)))
+        def start(environment: Mapping[str, str], *command: Sequence[str], port: int | None = None) -> Server:
+            servers.append(stack.enter_context(server(environment, *command, port=port)))
             return servers[-1]
 
         yield start
@@ -70,8 +70,6 @@ def visitors(browser: Browser) -> Iterator[Callable[..., Visitor]]:
 
 
 @pytest.fixture
-def visitor(
-    started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str]
-) -> Visitor:
+def visitor(started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str]) -> Visitor:
     """The administrator, signed in at a dashboard that has just been started, with no page open yet."""
     return visitors(started(environment))
