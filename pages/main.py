@@ -15,6 +15,7 @@ from pages.ui.identity import SignInError, may
 
 HERE = Path(__file__).parent
 ICON = HERE / "ui" / "icon.svg"
+PATHS = ("models", "edit", "audit")
 SIDEBAR_WIDTH = 220
 LOGO = HERE / "ui" / "logo.svg"
 
@@ -25,10 +26,11 @@ def main() -> None:
     try:
         actor = session.current_actor()
     except SignInError as error:
-        form.discard()
-        st.set_page_config(page_title="Sign in · LLM Model Registry")
-        st.navigation([st.Page(lambda: None, title="Sign in")], position="hidden")
-        signin.draw(error, Settings.from_env().auth)
+        _signed_out(error)
+        return
+    except RegistryError as error:
+        st.title("Nobody can sign in")
+        _unavailable(error)
         return
     page = st.navigation(_pages(actor))
     st.set_page_config(page_title=f"{page.title} · LLM Model Registry")
@@ -51,6 +53,17 @@ def main() -> None:
     except RegistryError as error:
         _unavailable(error)
     feedback.show_flashes()  # last: a run that is given up for another page's would take them along, unseen
+
+
+def _signed_out(error: SignInError) -> None:
+    """The same at every path, which stays in the address until it can be answered."""
+    form.discard()
+    st.set_page_config(page_title="Sign in · LLM Model Registry")
+    st.navigation(
+        [st.Page(lambda: None, title="Sign in", url_path=path, default=path == PATHS[0]) for path in PATHS],
+        position="hidden",
+    )
+    signin.draw(error, Settings.from_env().auth)
 
 
 def _pages(actor: Actor) -> list[StreamlitPage]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -114,6 +115,7 @@ class Spent:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._forget_old()
             (self._folder / id).touch(mode=0o600, exist_ok=False)
+            os.utime(self._folder / id, (self._clock(), self._clock()))
         except FileExistsError:
             return False
         except OSError as error:

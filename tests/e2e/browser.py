@@ -78,11 +78,12 @@ def server(
     environment: Mapping[str, str],
     command: Sequence[str] = ("-m", "streamlit", "run", "app.py"),
     folder: Path = ROOT,
+    port: int | None = None,
 ) -> Iterator[Server]:
-    """The dashboard as the README starts it, on a free port, until the end of the block."""
+    """The dashboard as the README starts it, on a free port if none is given, until the end of the block."""
     with tempfile.TemporaryDirectory() as temporary:
         log = Path(temporary) / "log"
-        started = launch(environment, command, folder, log)
+        started = launch(environment, command, folder, log, port)
         try:
             while not healthy(started):
                 if started.process.poll() is not None:
@@ -94,9 +95,11 @@ def server(
             started.process.wait(timeout=TIMEOUT)
 
 
-def launch(environment: Mapping[str, str], command: Sequence[str], folder: Path, log: Path) -> Server:
+def launch(
+    environment: Mapping[str, str], command: Sequence[str], folder: Path, log: Path, port: int | None = None
+) -> Server:
     """Start a server's process, without waiting for it."""
-    port = _free_port()
+    port = port or free_port()
     ours = ("REGISTRY_", "LITELLM_", "STREAMLIT_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     options = ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
@@ -126,7 +129,8 @@ def healthy(running: Server) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

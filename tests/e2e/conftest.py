@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser
 
+from registry import Actor
 from tests.e2e.browser import NoBrowserError, Server, Visitor, chromium, server
-from tests.factories import KEY_A
+from tests.factories import KEY_A, LOCAL_ADMINISTRATOR
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,8 @@ def started() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
     with ExitStack() as stack:
 
-        def start(environment: Mapping[str, str], *command: Sequence[str]) -> Server:
-            servers.append(stack.enter_context(server(environment, *command)))
+        def start(environment: Mapping[str, str], *command: Sequence[str], port: int | None = None) -> Server:
+            servers.append(stack.enter_context(server(environment, *command, port=port)))
             return servers[-1]
 
         yield start
@@ -48,14 +49,18 @@ def environment(store_url: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def visitors(browser: Browser) -> Iterator[Callable[[Server], Visitor]]:
-    """New visitors, each with a browser of its own as far as cookies and cache go."""
+def visitors(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """New visitors, each with a browser of its own as far as cookies and cache go, signed in with a link of the console
+    unless they come as nobody."""
     made: list[Visitor] = []
 
-    def visit(running: Server) -> Visitor:
+    def visit(running: Server, actor: Actor | None = LOCAL_ADMINISTRATOR) -> Visitor:
         context = browser.new_context(viewport={"width": 1360, "height": 850})
-        made.append(Visitor(context.new_page(), running.url))
-        return made[-1]
+        visitor = Visitor(context.new_page(), running.url)
+        made.append(visitor)
+        if actor:
+            visitor.sign_in(running.link(actor))
+        return visitor
 
     yield visit
     for visitor in made:
@@ -65,11 +70,6 @@ def visitors(browser: Browser) -> Iterator[Callable[[Server], Visitor]]:
 
 
 @pytest.fixture
-def visitor(
-    started: Callable[..., Server], visitors: Callable[[Server], Visitor], environment: dict[str, str]
-) -> Visitor:
+def visitor(started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str]) -> Visitor:
     """The administrator, signed in at a dashboard that has just been started, with no page open yet."""
-    running = started(environment)
-    visitor = visitors(running)
-    visitor.sign_in(running.link())
-    return visitor
+    return visitors(started(environment))

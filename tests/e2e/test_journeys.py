@@ -139,7 +139,7 @@ def test_escape_closes_a_question(visitor: Visitor, reg: Registry) -> None:
 
 def test_a_filtered_list_is_a_link(
     started: Callable[..., Server],
-    visitors: Callable[[Server], Visitor],
+    visitors: Callable[..., Visitor],
     environment: dict[str, str],
     reg: Registry,
 ) -> None:
@@ -255,7 +255,7 @@ TWELVE = ("tests/e2e/twelfth_provider.py", "run", "app.py")
 
 def test_a_twelfth_provider_is_one_entry(
     started: Callable[..., Server],
-    visitors: Callable[[Server], Visitor],
+    visitors: Callable[..., Visitor],
     environment: dict[str, str],
     reg: Registry,
 ) -> None:
@@ -283,7 +283,7 @@ def test_a_twelfth_provider_is_one_entry(
 
 def test_two_administrators_at_once(
     started: Callable[..., Server],
-    visitors: Callable[[Server], Visitor],
+    visitors: Callable[..., Visitor],
     environment: dict[str, str],
     reg: Registry,
 ) -> None:

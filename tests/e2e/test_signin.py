@@ -1,0 +1,264 @@
+"""Signing in, in a real Chromium: by a link of the console, at a real OpenID provider, through a proxy."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from oidc_provider_mock import User, run_server_in_thread
+from playwright.sync_api import Page, expect
+
+from registry import Registry, Settings
+from tests.e2e.browser import Server, Visitor, free_port
+from tests.e2e.header_proxy import header_proxy
+from tests.factories import KEY_A, VIEWER, created, generation
+
+pytestmark = pytest.mark.e2e
+
+RUN = ("-m", "streamlit", "run", "app.py")
+ROLES = "registry-admins=admin,data-team=auditor,staff=viewer"
+SECRET = "a-secret-of-the-proxy-alone"
+WEBSOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.fixture
+def environment(sqlite_url: str) -> dict[str, str]:
+    """A store with one model, which nobody sees who is not signed in."""
+    with Registry.connect(Settings(sqlite_url, [KEY_A])) as reg:
+        created(reg, generation(name="Quite secret"))
+    return {"REGISTRY_DATABASE_URL": sqlite_url, "REGISTRY_FERNET_KEYS": KEY_A}
+
+
+def heading(page: Page, title: str) -> None:
+    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+
+
+def assert_signed_out(visitor: Visitor, title: str = "Sign in") -> None:
+    """The sign-in is all there is: no other page in the menu, nothing of the store on its way to the browser."""
+    heading(visitor.page, title)
+    expect(visitor.page.get_by_role("link")).to_have_text(["Skip to main content"])
+    expect(visitor.page.get_by_test_id("stDataFrame")).to_have_count(0)
+
+
+def test_the_link_of_the_console(
+    started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str]
+) -> None:
+    """It signs its first user in, who can sign out again, in every tab; then it is of no use any more."""
+    running = started(environment)
+    link = re.search(r"Sign in: (\S+)", running.log.read_text())
+    assert link
+    visitor = visitors(running, None)
+    with visitor.rerun():
+        visitor.page.goto(link[1])
+    assert visitor.page.url == running.url + "/"
+    expect(visitor.page.get_by_text("Local administrator")).to_be_visible()
+    (cookie,) = [each for each in visitor.page.context.cookies() if each["name"].startswith("registry-")]
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+
+    other_tab = Visitor(visitor.page.context.new_page(), running.url)
+    other_tab.open("/edit")
+    heading(other_tab.page, "Add model")
+
+    stranger = visitors(running, None)
+    assert stranger.page.goto(link[1]).status == 403  # type: ignore[union-attr]  # there is an answer
+    expect(stranger.page.get_by_text("This link was used before")).to_be_visible()
+    stranger.open()
+    assert_signed_out(stranger)
+
+    with visitor.rerun():
+        visitor.page.get_by_role("button", name="Sign out").click()
+        visitor.page.wait_for_url(running.url + "/")
+    assert_signed_out(visitor)
+    assert not [each for each in visitor.page.context.cookies() if each["name"].startswith("registry-")]
+    with other_tab.rerun():
+        other_tab.page.get_by_role("radio", name="Generation").locator("..").click()
+    assert_signed_out(other_tab, "You are signed out")
+
+
+@pytest.mark.parametrize("first", ["/audit", "/edit", "/main"])
+def test_signed_out_every_path_shows_the_sign_in(
+    started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str], first: str
+) -> None:
+    """On a server that nobody has visited, whatever is asked for first: the sign-in, and nothing else."""
+    running = started(environment)
+    for path in (first, "/", "/models", "/dialogs", "/?status=inactive"):
+        visitor = visitors(running, None)
+        visitor.open(path)
+        assert_signed_out(visitor)
+        sent = b"".join(visitor.frames)
+        assert not [secret for secret in (b"Quite secret", b"Audit log", b"Registered models") if secret in sent]
+
+
+def test_a_link_for_another_role(
+    started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str]
+) -> None:
+    """What a viewer's link opens is what a viewer may see, by whatever path."""
+    running = started(environment)
+    visitor = visitors(running, VIEWER)
+    visitor.open()
+    expect(visitor.cells("Name")).to_have_text(["Quite secret"])
+    expect(visitor.page.get_by_role("link", name="Audit log")).to_have_count(0)
+    for path, role in (("/audit", "auditor"), ("/edit", "admin")):
+        visitor.open(path)
+        heading(visitor.page, "Not for your role")
+        expect(visitor.page.get_by_text(f"This page needs the role {role}.")).to_be_visible()
+
+
+@pytest.fixture
+def issuer() -> Iterator[str]:
+    """An OpenID provider that knows three people."""
+    people = [
+        User(sub="alice", claims={"email": "alice@example.com", "groups": ["staff", "registry-admins"]}),
+        User(sub="victor", claims={"email": "victor@example.com", "groups": ["staff"]}),
+        User(sub="sally", claims={"email": "sally@example.com", "groups": ["sales"]}),
+    ]
+    with run_server_in_thread(user_claims=people) as provider:
+        yield f"http://localhost:{provider.server_port}"
+
+
+@pytest.fixture
+def company(started: Callable[..., Server], environment: dict[str, str], issuer: str, tmp_path: Path) -> Server:
+    """A dashboard at which people sign in with the provider."""
+    port, secrets = free_port(), tmp_path / "secrets.toml"
+    secrets.write_text(
+        f"""[auth]
+redirect_uri = "http://localhost:{port}/oauth2callback"
+cookie_secret = "{"made-at-random-" * 3}"
+[auth.company]
+client_id = "registry"
+client_secret = "registry"
+server_metadata_url = "{issuer}/.well-known/openid-configuration"
+"""
+    )
+    mode = {**environment, "REGISTRY_AUTH": "oidc", "REGISTRY_ROLES": ROLES}
+    return started(mode, (*RUN, "--secrets.files", str(secrets)), port=port)
+
+
+def sign_in_at_provider(visitor: Visitor, issuer: str, name: str) -> None:
+    """Follow the button to the provider, choose an account there, and come back."""
+    visitor.open("/audit")
+    assert_signed_out(visitor)
+    visitor.page.get_by_role("button", name="Sign in", exact=True).click()
+    visitor.page.wait_for_url(issuer + "/**")
+    with visitor.rerun():
+        visitor.page.get_by_role("button", name=name, exact=True).click()
+    visitor.hosts.discard(urlsplit(issuer).netloc)
+
+
+def test_people_sign_in_at_the_provider(
+    company: Server, visitors: Callable[..., Visitor], environment: dict[str, str], issuer: str
+) -> None:
+    """Each gets the role of their groups; a group without a role is told so; whoever signs out is out."""
+    alice = visitors(company, None)
+    sign_in_at_provider(alice, issuer, "alice")
+    expect(alice.page.get_by_text("alice@\u2060example.com")).to_be_visible()
+    heading(alice.page, "Models")
+    expect(alice.page.get_by_role("button", name="Add model")).to_be_visible()
+
+    victor = visitors(company, None)
+    sign_in_at_provider(victor, issuer, "victor")
+    expect(victor.cells("Name")).to_have_text(["Quite secret"])
+    expect(victor.page.get_by_role("button", name="Add model")).to_have_count(0)
+
+    sally = visitors(company, None)
+    sign_in_at_provider(sally, issuer, "sally")
+    assert_signed_out(sally, "You have no role here")
+    expect(sally.page.get_by_text("“sales”")).to_be_visible()
+
+    other_tab = Visitor(alice.page.context.new_page(), company.url)
+    other_tab.open("/edit")
+    alice.page.get_by_role("button", name="Sign out").click()
+    alice.page.wait_for_url(issuer + "/**")
+    alice.hosts.discard(urlsplit(issuer).netloc)
+    alice.open()
+    assert_signed_out(alice)
+    with other_tab.rerun():
+        other_tab.page.get_by_role("radio", name="Generation").locator("..").click()
+    assert_signed_out(other_tab, "You are signed out")
+
+
+def test_headers_are_nothing_to_oidc(company: Server, visitors: Callable[..., Visitor]) -> None:
+    """Whoever sends the headers of a proxy where people sign in at a provider is nobody."""
+    visitor = visitors(company, None)
+    claimed = {"X-Forwarded-Email": "alice@example.com", "X-Forwarded-Groups": "registry-admins"}
+    with header_proxy(company.port, claimed) as address:
+        visitor.url = address
+        visitor.open()
+        assert_signed_out(visitor)
+
+
+def test_the_proxy_says_who_it_is(
+    started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str]
+) -> None:
+    """With its secret its headers count, for pages and WebSocket alike; without, there is nothing but a refusal."""
+    mode = {"REGISTRY_AUTH": "proxy", "REGISTRY_ROLES": ROLES, "REGISTRY_PROXY_SECRET": SECRET}
+    running = started({**environment, **mode})
+    audrey = {
+        "X-Registry-Proxy-Secret": SECRET,
+        "X-Forwarded-Email": "audrey@example.com",
+        "X-Forwarded-Groups": "staff,data-team",
+        "X-Forwarded-For": "203.0.113.9",
+    }
+    visitor = visitors(running, None)
+    with header_proxy(running.port, audrey) as address:
+        visitor.url = address
+        visitor.page.set_extra_http_headers({"X-Forwarded-Email": "eve@example.com", "X-Forwarded-Groups": "x"})
+        visitor.open("/audit")
+        expect(visitor.page.get_by_text("audrey@\u2060example.com")).to_be_visible()
+        expect(visitor.page.get_by_text("authenticating proxy")).to_be_visible()
+        expect(visitor.cells("Target")).to_have_text(["Quite secret"])
+    unrolled = visitors(running, None)
+    with header_proxy(running.port, {**audrey, "X-Forwarded-Groups": "sales"}) as address:
+        unrolled.url = address
+        unrolled.open()
+        assert_signed_out(unrolled, "You have no role here")
+    for secret in ({}, {"X-Registry-Proxy-Secret": SECRET + "x"}, {"X-Registry-Proxy-Secret": ""}):
+        claimed = {**{name: audrey[name] for name in audrey if "Secret" not in name}, **secret}
+        for path in ("/", "/audit", "/_stcore/health", "/_stcore/metrics", "/static/x", "/auth/logout"):
+            assert answer(running.port, path, claimed) == (
+                403,
+                "This dashboard answers only to its authenticating proxy.",
+            )
+        assert answer(running.port, "/_stcore/stream", {**WEBSOCKET, **claimed})[0] == 403
+    assert answer(running.port, "/_stcore/stream", {**WEBSOCKET, **audrey})[0] == 101
+
+
+def answer(port: int, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    """Status and text of what the server answers to a request that no browser would send."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers={"Host": f"localhost:{port}", **headers})
+        response = connection.getresponse()
+        return response.status, "" if response.status == 101 else response.read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, "serves only its own machine"),  # noqa: S104  # what must not be
+        ({"REGISTRY_AUTH": "none"}, "REGISTRY_AUTH must be one of local, oidc, proxy."),
+        ({"REGISTRY_AUTH": "oidc"}, "Set REGISTRY_ROLES"),
+        ({"REGISTRY_AUTH": "oidc", "REGISTRY_ROLES": ROLES}, "exactly one provider"),
+        ({"REGISTRY_AUTH": "proxy", "REGISTRY_ROLES": ROLES}, "needs REGISTRY_PROXY_SECRET"),
+        ({"REGISTRY_AUTH": "proxy", "REGISTRY_ROLES": ROLES, "REGISTRY_PROXY_SECRET": "short"}, "16 characters"),
+    ],
+    ids=["address", "mode", "roles", "provider", "secret", "short secret"],
+)
+def test_it_does_not_start_where_anybody_or_nobody_could_get_in(
+    started: Callable[..., Server], environment: dict[str, str], settings: dict[str, str], message: str
+) -> None:
+    """It ends with a sentence that says what to do, and no other way to sign in takes over."""
+    with pytest.raises(RuntimeError, match=f"The dashboard does not start. .*{message}") as refused:
+        started({**environment, **settings})
+    assert "Traceback" not in str(refused.value)
