@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from registry.providers import PROVIDERS
@@ -218,10 +219,11 @@ class Proxy:
             yield alias
 
 
-COMBINATIONS = [
-    (provider.id, kind) for provider in PROVIDERS.values() for kind in (ModelType.EMBEDDING, ModelType.GENERATION)
-    if kind in provider.types
-]  # fmt: skip
+COMBINATIONS = [(entry.id, kind) for entry in PROVIDERS.values() for kind in entry.types if kind is not ModelType.NER]
+every_combination = pytest.mark.parametrize(
+    ("provider", "kind"), COMBINATIONS, ids=[f"{provider} {kind}" for provider, kind in COMBINATIONS]
+)
+"""Every provider with each of its types; NER models are called as generation models are."""
 
 
 def model_at(

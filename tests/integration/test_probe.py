@@ -8,9 +8,11 @@ import json
 import logging
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +22,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from registry import probe, transport
+from registry import errors, probe, transport
 from registry.diagnosis import KINDS, STAGES
 from registry.egress import Policy
 from registry.records import ModelType, TestResult
 from registry.validation import parse_create
 from tests.factories import CANARY
-from tests.providers import COMBINATIONS, Answer, Listener, Provider, Request, model_at
+from tests.providers import Answer, Listener, Provider, Request, every_combination, model_at
 
 HEX_KEY = "0123456789abcdef" * 2
-IDS = [f"{provider} {kind}" for provider, kind in COMBINATIONS]
-every_combination = pytest.mark.parametrize(("provider", "kind"), COMBINATIONS, ids=IDS)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,6 +101,22 @@ def test_the_environment_leads_nowhere(
         monkeypatch.setenv(name, canary.url)
     result = call(model_at(server.url, provider, kind))
     assert ("ok", 0, b"") == (result.kind, canary.connections, canary.received)
+
+
+@pytest.mark.parametrize(
+    ("variable", "model"), [("OPENAI_BASE_URL", "openai/m"), ("ANTHROPIC_API_BASE", "anthropic/m")]
+)
+def test_control_a_variable_leads_litellm_elsewhere(
+    canary: Listener, variable: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: the same variable takes effect on a call that names no address."""
+    import litellm  # noqa: TID251 -- as KB code does
+
+    monkeypatch.setenv(variable, canary.url)
+    with suppress(Exception):
+        messages = [{"role": "user", "content": "x"}]
+        litellm.completion(model=model, api_key=HEX_KEY, messages=messages, max_retries=0, timeout=0.5)
+    assert canary.connections > 0
 
 
 @every_combination
@@ -433,6 +449,23 @@ def test_a_name_that_leads_to_a_refused_address_is_not_called(monkeypatch: pytes
     assert ["models.example", "other.example"] == asked
 
 
+def test_control_without_a_policy_such_a_name_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: a transport that checks no address connects to wherever the name leads."""
+    connected: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
+        connected.append(address)
+        raise ConnectionRefusedError
+
+    found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 80))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [found])
+    monkeypatch.setattr(socket, "create_connection", connect)
+    unchecked = transport.OneOrigin("http://models.example:80", None, 1)
+    with httpx.Client(transport=unchecked) as client, pytest.raises(httpx.ConnectError):
+        client.get("http://models.example")
+    assert [("169.254.169.254", 80)] == connected
+
+
 def test_a_name_that_changes_between_look_ups_leads_nowhere_else(
     server: Provider, canary: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -469,6 +502,40 @@ def test_outside_of_a_test_litellm_works_as_ever(server: Provider, canary: Liste
             timeout=0.5,
         )
     assert 1 == canary.connections
+
+
+def test_tests_side_by_side_do_not_mix() -> None:
+    """Each calls its own provider with its own key, from as many threads as there are sessions."""
+    servers = [Provider() for _ in range(6)]
+    specs = [model_at(server.url, ["openai", "cohere", "ollama"][at % 3]) for at, server in enumerate(servers)]
+    keyed = [{**spec, "api_key": f"sk-side-by-side-{at}"} for at, spec in enumerate(specs)]
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(call, keyed * 3))
+    for server in servers:
+        server.close()
+    assert {"ok"} == {result.kind for result in results}
+    heard = [{request.key for request in server.requests} for server in servers]
+    assert [{f"sk-side-by-side-{at}"} for at in range(6)] == heard
+
+
+def test_callbacks_of_the_host_hear_nothing(server: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteLLM's logging, which the host may have set up for its own calls, is not told of tests."""
+    import litellm  # noqa: TID251 -- as KB code does
+
+    heard: list[Any] = []
+    for name in ("success_callback", "failure_callback", "input_callback"):
+        monkeypatch.setattr(litellm, name, [lambda *told, **more: heard.append((told, more))])
+    call(model_at(server.url))
+    server.fail(401)
+    call(model_at(server.url, "anthropic"))
+    assert CANARY not in repr(heard)
+
+
+def test_without_litellm_a_test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KB code may have the library without the dashboard's packages."""
+    monkeypatch.setitem(sys.modules, "litellm", None)
+    with pytest.raises(errors.SettingsError, match="pip install"):
+        probe.load.__wrapped__()
 
 
 def test_every_kind_has_its_own_message() -> None:

@@ -15,13 +15,11 @@ from registry import probe
 from registry.egress import Policy
 from registry.records import ModelType, TestResult
 from registry.validation import parse_create
-from tests.providers import COMBINATIONS, Proxy, model_at
+from tests.providers import Proxy, every_combination, model_at
 
 pytestmark = [
     pytest.mark.proxy,
-    pytest.mark.skipif(
-        "LITELLM_PROXY_URL" not in os.environ, reason="no LITELLM_PROXY_URL: no real proxy to test with"
-    ),
+    pytest.mark.skipif("LITELLM_PROXY_URL" not in os.environ, reason="no real proxy: set LITELLM_PROXY_URL"),
 ]
 GOOD_KEY, HEX_KEY = "good-key", "0123456789abcdef" * 2
 
@@ -56,9 +54,7 @@ def call(proxy: Proxy, spec: dict[str, Any], served_id: str | None = None) -> Te
     return probe.run(parse_create(spec), served_id, proxy, Policy())
 
 
-@pytest.mark.parametrize(
-    ("provider", "kind"), COMBINATIONS, ids=[f"{provider} {kind}" for provider, kind in COMBINATIONS]
-)
+@every_combination
 def test_every_provider_is_called_through_the_proxy(proxy: Proxy, provider: str, kind: ModelType) -> None:
     """All types of all providers work, and vectors are measured."""
     special = kind is ModelType.EMBEDDING and provider in ("ollama", "gemini")
