@@ -48,7 +48,8 @@ class Doors:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._hosts = allowed_hosts(settings)
+        self._public = {name.lower() for name in settings.public_hosts}
+        self._hosts = {*OWN_NAMES, *self._public}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -88,12 +89,12 @@ class Doors:
         origins = headers.getlist("origin")
         if not origins:
             return True  # no browser
-        is_same = urlsplit(origins[0]).netloc == headers["host"] or _hostname(origins[0]) in self._settings.public_hosts
+        is_same = urlsplit(origins[0]).netloc == headers["host"] or _hostname(origins[0]) in self._public
         return len(origins) == 1 and is_same
 
     def _is_public_https(self, scope: Scope, headers: Headers) -> bool:
         is_https = scope["scheme"] in ("https", "wss") or headers.get("x-forwarded-proto") == "https"
-        return is_https and _hostname("//" + headers.get("host", "")) in self._settings.public_hosts
+        return is_https and _hostname("//" + headers.get("host", "")) in self._public
 
 
 def allowed_hosts(settings: Settings) -> list[str]:

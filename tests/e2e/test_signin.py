@@ -154,6 +154,7 @@ def sign_in_at_provider(visitor: Visitor, issuer: str, name: str) -> None:
     visitor.hosts.discard(urlsplit(issuer).netloc)
 
 
+@pytest.mark.filterwarnings("ignore:get_jwt_config")  # the provider's own affair
 def test_people_sign_in_at_the_provider(
     company: Server, visitors: Callable[..., Visitor], environment: dict[str, str], issuer: str
 ) -> None:
