@@ -25,7 +25,7 @@ from registry.passes import Passes
 from tests.factories import LOCAL_ADMINISTRATOR
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 expect.set_options(timeout=TIMEOUT * 1000)  # a busy machine is slow, not wrong
 FLAGS = [
     "--no-sandbox",
