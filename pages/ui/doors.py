@@ -24,8 +24,8 @@ METRICS = "/_stcore/metrics"
 SIGN_OUT_PATH = "/auth/logout"  # where st.logout() leads
 PROXY_SIGN_OUT_PATH = "/oauth2/sign_out"  # oauth2-proxy's own
 
-# What Streamlit 1.67 needs and no more: it styles its elements as it goes, brings a font along as data, and has one script
-# in its page, whose hash this is
+# What Streamlit 1.67 needs and no more: it styles its elements as it goes, brings a font along as data, and has one
+# script in its page, whose hash this is
 POLICY = (
     "default-src 'none'; script-src 'self' 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
