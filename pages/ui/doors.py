@@ -24,11 +24,12 @@ METRICS = "/_stcore/metrics"
 SIGN_OUT_PATH = "/auth/logout"  # where st.logout() leads
 PROXY_SIGN_OUT_PATH = "/oauth2/sign_out"  # oauth2-proxy's own
 
-# Streamlit styles its elements as it goes, and has one script in its page, whose hash this is
+# What Streamlit 1.67 needs and no more: it styles its elements as it goes, brings a font along as data, and has one
+# script in its page, whose hash this is
 POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
-    "worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self' 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -48,7 +49,8 @@ class Doors:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._hosts = allowed_hosts(settings)
+        self._public = {name.lower() for name in settings.public_hosts}
+        self._hosts = {*OWN_NAMES, *self._public}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -88,12 +90,12 @@ class Doors:
         origins = headers.getlist("origin")
         if not origins:
             return True  # no browser
-        is_same = urlsplit(origins[0]).netloc == headers["host"] or _hostname(origins[0]) in self._settings.public_hosts
+        is_same = urlsplit(origins[0]).netloc == headers["host"] or _hostname(origins[0]) in self._public
         return len(origins) == 1 and is_same
 
     def _is_public_https(self, scope: Scope, headers: Headers) -> bool:
         is_https = scope["scheme"] in ("https", "wss") or headers.get("x-forwarded-proto") == "https"
-        return is_https and _hostname("//" + headers.get("host", "")) in self._settings.public_hosts
+        return is_https and _hostname("//" + headers.get("host", "")) in self._public
 
 
 def allowed_hosts(settings: Settings) -> list[str]:

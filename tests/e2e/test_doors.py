@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 
 from tests.e2e.browser import Server, Visitor, healthy
 from tests.factories import KEY_A
@@ -99,8 +99,14 @@ def _own_address() -> str:
 
 
 def test_requests_elsewhere_would_be_seen(visitor: Visitor) -> None:
-    """The control to what every test here checks at its end: a request to another host is noticed."""
+    """The control to what every test here checks at its end: a request to another host is noticed, and so is what the
+    content security policy stops."""
     visitor.open()
     visitor.page.evaluate("fetch('http://127.0.0.1:9/', {mode: 'no-cors'}).catch(() => null)")
+    assert "127.0.0.1:9" not in visitor.hosts
+    assert "connect-src" in visitor.faults[0]
+    visitor.faults.clear()
+    with pytest.raises(Error, match="UNSAFE_PORT"):
+        visitor.page.goto("http://127.0.0.1:9/")
     assert "127.0.0.1:9" in visitor.hosts
     visitor.hosts.remove("127.0.0.1:9")

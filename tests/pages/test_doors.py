@@ -7,17 +7,25 @@ from typing import Any
 
 import pytest
 
-from pages.ui.doors import Doors
+from pages.ui.doors import HEADERS, Doors
 from registry import Settings
 
+SECRET = "a-secret-of-the-proxy-alone"
+LOCAL = Settings(public_hosts=["Registry.example.com"])
+OIDC = Settings(auth="oidc", public_hosts=["registry.example.com"])
+PROXY = Settings(auth="proxy", proxy_secret=SECRET, public_hosts=["registry.example.com"])
+HERE = ("127.0.0.1", 4711)
+ELSEWHERE = ("203.0.113.9", 4711)
 
-def _let_in(scope: dict[str, Any]) -> bool:
-    """Whether the app behind the guard is reached; otherwise the guard answers by itself."""
+
+def _answer(scope: dict[str, Any], settings: Settings) -> tuple[bool, dict[str, Any]]:
+    """Whether the app behind the doors was reached, and the start of the answer."""
     reached = []
     answers: list[dict[str, Any]] = []
 
-    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
         reached.append(True)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def send(message: Any) -> None:
         answers.append(message)
@@ -27,24 +35,29 @@ def _let_in(scope: dict[str, Any]) -> bool:
 
     loop = asyncio.new_event_loop()
     try:
-        loop.run_until_complete(Doors(app, Settings())(scope, receive, send))
+        loop.run_until_complete(Doors(app, settings)(scope, receive, send))
     finally:
         loop.close()
-    if not reached:
-        assert answers[0]["status"] == 403
-    return bool(reached)
+    return bool(reached), answers[0]
 
 
-def _scope(kind: str, client: tuple[str, int] | None, *headers: bytes) -> dict[str, Any]:
+def _let_in(scope: dict[str, Any], settings: Settings = LOCAL) -> bool:
+    """Whether the app behind the doors is reached; otherwise they answer by themselves."""
+    reached, answer = _answer(scope, settings)
+    assert reached or answer["status"] == 403
+    return reached
+
+
+def _scope(
+    kind: str, client: tuple[str, int] | None, *headers: tuple[bytes, bytes] | bytes, path: str = "/", **changed: Any
+) -> dict[str, Any]:
+    """A request by its caller and headers: pairs, or names whose value does not matter."""
+    pairs = [header if isinstance(header, tuple) else (header, b"x") for header in headers]
+    host = [] if any(name == b"host" for name, _ in pairs) else [(b"host", b"localhost:8501")]
     extensions = {"websocket.http.response": {}}
-    return {
-        "type": kind,
-        "scheme": "http",
-        "path": "/",
-        "client": client,
-        "headers": [(b"host", b"localhost"), *((name, b"x") for name in headers)],
-        "extensions": extensions,
-    }
+    scheme = "http" if kind == "http" else "ws"
+    whole = {"type": kind, "scheme": scheme, "path": path, "client": client, "headers": [*host, *pairs]}
+    return {**whole, "extensions": extensions, **changed}
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
@@ -78,5 +91,125 @@ def test_forwarders_are_refused(kind: str, header: bytes) -> None:
 
 
 def test_the_lifespan_is_no_caller() -> None:
-    """The server's own start and end pass."""
-    assert _let_in({"type": "lifespan"})
+    """The server's own start and end pass, as they are."""
+    reached, answer = _answer({"type": "lifespan"}, LOCAL)
+    assert reached
+    assert answer["headers"] == []
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_where_people_sign_in_they_may_be_elsewhere(kind: str) -> None:
+    """With oidc and proxy, other machines and what forwards for them are answered; the sign-in tells who it is."""
+    host = (b"host", b"registry.example.com")
+    assert _let_in(_scope(kind, ELSEWHERE, host, b"x-forwarded-for"), OIDC)
+    secret = (b"x-registry-proxy-secret", SECRET.encode())
+    assert _let_in(_scope(kind, ELSEWHERE, host, secret, b"x-forwarded-for"), PROXY)
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"x-registry-proxy-secret", b"")],
+        [(b"x-registry-proxy-secret", SECRET.encode() + b"x")],
+        [(b"x-registry-proxy-secret", b"\xff")],
+        [(b"x-registry-proxy-secret", SECRET.encode())] * 2,
+        [(b"x-registry-proxy-secret", SECRET.encode()), b"x-forwarded-email", b"x-forwarded-email"],
+        [(b"x-registry-proxy-secret", SECRET.encode()), b"x-forwarded-groups", b"x-forwarded-groups"],
+    ],
+    ids=["none", "empty", "wrong", "no text", "twice", "two people", "two lists of groups"],
+)
+def test_only_the_proxy_is_answered(kind: str, headers: list[Any]) -> None:
+    """Without its secret, or with a header twice that it sends once, not even from this machine."""
+    assert not _let_in(_scope(kind, HERE, *headers), PROXY)
+
+
+HOSTS = [
+    "localhost",
+    "localhost:8501",
+    "LOCALHOST",
+    "127.0.0.1:8501",
+    "[::1]:8501",
+    "registry.example.com",
+    "registry.example.com.",
+]
+OTHER_HOSTS = [
+    "",
+    "evil.example",
+    "registry.example.com.evil.example",
+    "evil.example/registry.example.com",
+    "x@localhost",
+    "localhost:x",
+    "[::1",
+    "localhost, evil.example",
+    "127.0.0.1.nip.io",
+]
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize(("hosts", "is_let_in"), [(HOSTS, True), (OTHER_HOSTS, False)], ids=["ours", "others"])
+def test_names_that_it_is_served_under(kind: str, hosts: list[str], is_let_in: bool) -> None:
+    """This machine's own and the public ones; a name that somebody else points here is refused."""
+    found = {host: _let_in(_scope(kind, HERE, (b"host", host.encode()))) for host in hosts}
+    assert found == dict.fromkeys(hosts, is_let_in)
+
+
+def test_a_request_has_one_host() -> None:
+    """None, or a second one for whoever looks at the other, is refused."""
+    assert not _let_in(_scope("http", HERE, (b"host", b"localhost"), (b"host", b"evil.example")))
+    assert not _let_in(_scope("http", HERE, headers=[]))
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_let_in"),
+    [
+        (None, True),
+        ("http://localhost:8501", True),
+        ("https://registry.example.com", True),
+        ("https://Registry.Example.com", True),
+        ("http://localhost:3000", False),
+        ("http://127.0.0.1:8501", False),
+        ("https://evil.example", False),
+        ("https://registry.example.com.evil.example", False),
+        ("null", False),
+    ],
+)
+def test_only_our_own_pages_connect(origin: str | None, is_let_in: bool) -> None:
+    """Not those of another port of this machine either, with whose requests the browser would send our cookie."""
+    headers = [] if origin is None else [(b"origin", origin.encode())]
+    assert _let_in(_scope("websocket", HERE, *headers)) == is_let_in
+
+
+@pytest.mark.parametrize("settings", [LOCAL, OIDC], ids=["local", "oidc"])
+def test_metrics_are_for_this_machine(settings: Settings) -> None:
+    """Asked for here and not through something that forwards."""
+    for path in ("/_stcore/metrics", "/_stcore/metrics/", "//_stcore/metrics"):
+        assert _let_in(_scope("http", HERE, path=path), settings)
+        assert not _let_in(_scope("http", ELSEWHERE, path=path), settings)
+        assert not _let_in(_scope("http", HERE, b"x-forwarded-for", path=path), settings)
+
+
+@pytest.mark.parametrize("client", [HERE, ELSEWHERE], ids=["answer", "refusal"])
+def test_every_answer_carries_the_security_headers(client: tuple[str, int]) -> None:
+    """Refusals too; no other host is named in the policy."""
+    _, answer = _answer(_scope("http", client), LOCAL)
+    sent = {name.decode(): value.decode() for name, value in answer["headers"]}
+    assert {name.lower(): value for name, value in HEADERS.items()}.items() <= sent.items()
+    assert "frame-ancestors 'none'" in sent["content-security-policy"]
+    assert "//" not in sent["content-security-policy"].replace("+/", "")
+    assert "strict-transport-security" not in sent
+
+
+@pytest.mark.parametrize(
+    ("host", "proto", "is_sent"),
+    [
+        (b"registry.example.com", b"https", True),
+        (b"registry.example.com", b"http", False),
+        (b"localhost", b"https", False),
+    ],
+)
+def test_https_is_asked_for_where_it_is_served(host: bytes, proto: bytes, is_sent: bool) -> None:
+    """Under a public name and by https; this machine's own names have to go on working without."""
+    _, answer = _answer(_scope("http", ELSEWHERE, (b"host", host), (b"x-forwarded-proto", proto)), OIDC)
+    assert (b"strict-transport-security" in dict(answer["headers"])) == is_sent

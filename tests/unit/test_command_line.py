@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from registry import Actor, Registry, Settings, crypto
 from registry.__main__ import main
+from registry.passes import Passes
 from tests.factories import KEY_A, KEY_B, created
 from tests.sabotage import remove_audit_triggers
 
@@ -290,3 +292,28 @@ def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
     assert done.returncode == 2
     assert "usage: python -m registry" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_link_signs_somebody_in_once(tmp_path: Path) -> None:
+    """At the dashboard whose folder it is, with the name, role and port that were asked for."""
+    done = run("link", "--role", "viewer", "--name", "Vera", "--port", "8601", REGISTRY_DATA_DIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "It works once, within 15 minutes.\n")
+    link = urlsplit(done.stdout.strip())
+    assert link.netloc == "localhost:8601"
+    passes = Passes(tmp_path)
+    token = parse_qs(link.query)["token"][0]
+    assert passes.redeem(token) == Actor("Vera", "viewer", "local")
+    assert passes.redeem(token) is None
+
+
+@pytest.mark.parametrize("mode", ["oidc", "proxy"])
+def test_link_is_for_local_only(tmp_path: Path, mode: str) -> None:
+    """Where people sign in otherwise, a link would lead nowhere."""
+    assert_refused(run("link", REGISTRY_DATA_DIR=str(tmp_path), REGISTRY_AUTH=mode), f"sign in by {mode}")
+
+
+def test_link_knows_the_roles_of_people(tmp_path: Path) -> None:
+    """A service does not sign in."""
+    done = run("link", "--role", "service", REGISTRY_DATA_DIR=str(tmp_path))
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []

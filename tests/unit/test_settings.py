@@ -85,6 +85,27 @@ def test_configured_keys_come_before_the_key_file(tmp_path: Path) -> None:
     assert not (tmp_path / KEY_FILE).exists()
 
 
+def test_the_dashboards_folder_can_be_elsewhere(tmp_path: Path) -> None:
+    """REGISTRY_DATA_DIR goes before the folder beside app.py."""
+    settings = Settings.for_dashboard(tmp_path / "beside", {"REGISTRY_DATA_DIR": str(tmp_path / "there")})
+    assert settings.database_url == f"sqlite:///{tmp_path / 'there' / STORE_FILE}"
+    assert (tmp_path / "there" / KEY_FILE).exists()
+    assert not (tmp_path / "beside").exists()
+
+
+def test_how_people_sign_in_comes_from_the_environment() -> None:
+    """What is not set has its default."""
+    settings = Settings.from_env({"REGISTRY_GROUPS_CLAIM": " roles ", "REGISTRY_SIGN_IN_HOURS": "12"})
+    assert (settings.groups_claim, settings.sign_in_hours) == ("roles", 12)
+    assert (Settings().groups_claim, Settings().sign_in_hours, Settings().auth) == ("groups", 8, "local")
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "169", "8.5", "eight"])
+def test_a_sign_in_holds_for_whole_hours_up_to_a_week(hours: str) -> None:
+    with pytest.raises(SettingsError, match="REGISTRY_SIGN_IN_HOURS"):
+        Settings.from_env({"REGISTRY_SIGN_IN_HOURS": hours})
+
+
 def test_the_dashboard_does_not_start_without_keys_on_another_store(tmp_path: Path) -> None:
     """A key file beside one of several replicas would be a key that the others do not have."""
     with pytest.raises(SettingsError, match="REGISTRY_FERNET_KEYS"):

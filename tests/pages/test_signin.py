@@ -1,0 +1,121 @@
+"""Which settings the dashboard starts with, and which OpenID provider it finds in Streamlit's secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import streamlit as st
+
+from pages.ui import signin
+from pages.ui.signin import Provider
+from registry import Settings
+from registry.errors import SettingsError
+
+ROLES = {"registry-admins": "admin"}
+COMPANY = {
+    "client_id": "registry",
+    "client_secret": "registry",
+    "server_metadata_url": "https://id.example.com/realms/x/.well-known/openid-configuration",
+}
+SHARED = {"redirect_uri": "http://localhost:8501/oauth2callback", "cookie_secret": "made-at-random-" * 3}
+OIDC = Settings(auth="oidc", roles=ROLES)
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Streamlit's options, as the configuration that comes with the dashboard has them."""
+    options: dict[str, Any] = {"server.address": "127.0.0.1", "server.trustedUserHeaders": {}}
+    monkeypatch.setattr(st, "get_option", options.get)
+    return options
+
+
+def secrets(monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any]) -> None:
+    monkeypatch.setattr(st, "secrets", {"auth": auth} if auth else {})
+
+
+@pytest.mark.parametrize(("address"), ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
+def test_local_starts_on_loopback(options: dict[str, Any], address: str) -> None:
+    options["server.address"] = address
+    signin.check(Settings())
+
+
+@pytest.mark.parametrize("address", [None, "", "0.0.0.0", "::", "192.168.1.9", "registry.example.com"])  # noqa: S104
+def test_local_starts_nowhere_else(options: dict[str, Any], address: str | None) -> None:
+    """A link on the console is no sign-in for a network."""
+    options["server.address"] = address
+    with pytest.raises(SettingsError, match=r"127\.0\.0\.1"):
+        signin.check(Settings())
+
+
+@pytest.mark.parametrize("roles", [{}, {"ingestion": "service"}], ids=str)
+@pytest.mark.parametrize("mode", ["oidc", "proxy"])
+def test_without_roles_nobody_could_get_in(options: dict[str, Any], mode: str, roles: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="REGISTRY_ROLES"):
+        signin.check(Settings(auth=mode, roles=roles, proxy_secret="x" * 16))
+
+
+def test_the_proxy_needs_a_secret(options: dict[str, Any]) -> None:
+    """Of at least 16 characters; without one, anybody could say who they are."""
+    with pytest.raises(SettingsError, match="REGISTRY_PROXY_SECRET"):
+        signin.check(Settings(auth="proxy", roles=ROLES))
+    with pytest.raises(SettingsError, match="16 characters"):
+        Settings(auth="proxy", roles=ROLES, proxy_secret="x" * 15)
+    signin.check(Settings(auth="proxy", roles=ROLES, proxy_secret="x" * 16))
+
+
+@pytest.mark.parametrize("mode", ["oidc", "proxy"])
+def test_streamlits_own_trust_in_headers_is_refused(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """It would put a browser's own headers in place of what the provider said."""
+    secrets(monkeypatch, {**SHARED, **COMPANY})
+    settings = Settings(auth=mode, roles=ROLES, proxy_secret="x" * 16)
+    signin.check(settings)
+    options["server.trustedUserHeaders"] = {"X-Forwarded-Email": "email"}
+    with pytest.raises(SettingsError, match="trustedUserHeaders"):
+        signin.check(settings)
+
+
+@pytest.mark.parametrize(
+    ("auth", "name"),
+    [({**SHARED, **COMPANY}, None), ({**SHARED, "company": COMPANY}, "company")],
+    ids=["plain", "named"],
+)
+def test_the_provider_and_its_issuer(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any], name: str | None
+) -> None:
+    """The issuer is where its configuration is, as the standard has it."""
+    secrets(monkeypatch, auth)
+    signin.check(OIDC)
+    assert signin.provider() == Provider(name, "https://id.example.com/realms/x")
+
+
+@pytest.mark.parametrize(
+    ("auth", "message"),
+    [
+        ({}, "exactly one provider"),
+        (SHARED, "exactly one provider"),
+        ({**SHARED, "one": COMPANY, "two": COMPANY}, "there are 2"),
+        ({**SHARED, **COMPANY, "two": COMPANY}, "there are 2"),
+        ({**SHARED, **COMPANY, "server_metadata_url": "https://id.example.com"}, "must end in"),
+        ({**SHARED, **COMPANY, "cookie_secret": "short"}, "32 characters"),
+        ({**SHARED, **COMPANY, "redirect_uri": "https://registry.example.com/oauth2callback"}, "REGISTRY_PUBLIC_HOSTS"),
+        ({**COMPANY, "cookie_secret": SHARED["cookie_secret"]}, "redirect_uri"),
+    ],
+    ids=["no section", "none", "two named", "plain and named", "no discovery", "cookie secret", "host", "redirect"],
+)
+def test_secrets_that_do_not_do(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any], message: str
+) -> None:
+    """The message says what is wrong, and repeats no secret."""
+    secrets(monkeypatch, auth)
+    with pytest.raises(SettingsError, match=message) as refused:
+        signin.check(OIDC)
+    assert SHARED["cookie_secret"] not in refused.value.message
+
+
+def test_a_public_host_may_be_redirected_to(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: once it is named in the settings."""
+    secrets(monkeypatch, {**SHARED, **COMPANY, "redirect_uri": "https://registry.example.com/oauth2callback"})
+    signin.check(Settings(auth="oidc", roles=ROLES, public_hosts=["Registry.example.com"]))
