@@ -12,16 +12,16 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete
 
 from registry import Model, Registry, Settings, proxy, sync
 from registry.errors import ProxyError
 from registry.plan import Task
 from registry.proxy import ProxyApi, Registration
 from tests.conftest import STORES
-from tests.drift import Drift, Harm, Killed, MortalApi, Watch, mortal, wanted
-from tests.factories import ADMIN, KEY_A, created
-from tests.fake_proxy import MASTER_KEY, FakeProxy
+from tests.drift import STATES, Drift, Harm, Killed, MortalApi, Watch, environment, mortal, wanted
+from tests.factories import ADMIN, created
+from tests.fake_proxy import FakeProxy
 
 REQUESTS = 20
 """What it takes to mend the drift where nothing goes wrong."""
@@ -59,12 +59,6 @@ class Stage(NamedTuple):
         self.proxy.requests.clear()
         assert self.reg.proxy.sync(actor=ADMIN).ok
         assert ["GET"] == [request.method for request in self.proxy.requests]
-
-
-@pytest.fixture
-def followed(settings: Settings, fake_proxy: FakeProxy) -> Settings:
-    """The store's settings, with the fake proxy."""
-    return replace(settings, litellm_proxy_url=fake_proxy.url, litellm_master_key=MASTER_KEY)
 
 
 @pytest.fixture
@@ -173,6 +167,21 @@ def test_an_unharmed_push_takes_as_many_requests_as_are_harmed(stage: Stage) -> 
         assert wanted(stage.reg, {}) == stage.proxy.served()
 
 
+def test_a_store_that_was_put_back_leaves_no_gap(stage: Stage, raw: Engine) -> None:
+    """It has forgotten that an edited entry was being replaced: the new one is there already, and stays."""
+    model = created(stage.reg)
+    (row,) = stage.proxy.copied()
+    stage.proxy.load([replace(row, litellm_params=row.litellm_params | {"api_base": "https://elsewhere.example"})])
+    everything = wanted(stage.reg, {})
+    harmed(stage, Harm("die", after=True), 2, everything, lambda: stage.shaky.proxy.sync(actor=ADMIN))
+    assert 2 == len(stage.proxy.served()[f"db-{model.id}"])
+    with raw.begin() as connection:
+        connection.execute(delete(STATES))
+    assert [] == stage.mend().gaps
+    assert everything == stage.proxy.served()
+    stage.assert_at_rest()
+
+
 def test_control_deleting_before_adding_would_be_seen(
     stage: Stage, raw: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,14 +221,8 @@ def test_one_more_sync_mends_what_a_killed_process_left(stage: Stage, followed: 
     """The command is killed for real while this request and others are under way; its lock is free again."""
     drift = Drift(stage.reg, stage.proxy, raw)
     watch = Watch(stage.proxy, drift.right)
-    environment = {
-        "REGISTRY_DATABASE_URL": followed.database_url,
-        "REGISTRY_FERNET_KEYS": KEY_A,
-        "LITELLM_PROXY_URL": stage.proxy.url,
-        "LITELLM_MASTER_KEY": MASTER_KEY,
-    }
     stage.proxy.latency = 0.02
-    process = subprocess.Popen([sys.executable, "-m", "registry", "sync"], env=os.environ | environment)
+    process = subprocess.Popen([sys.executable, "-m", "registry", "sync"], env=environment(followed))
 
     def kill(number: int, method: str, path: str) -> None:
         watch(number, method, path)
