@@ -73,9 +73,9 @@ class MortalApi(ProxyApi):
 
 
 @contextmanager
-def mortal(settings: Settings, proxy: FakeProxy) -> Iterator[tuple[Registry, MortalApi]]:
+def mortal(settings: Settings) -> Iterator[tuple[Registry, MortalApi]]:
     """A registry on the store and the proxy, and the means to end it."""
-    api = MortalApi(proxy.url, SecretStr(MASTER_KEY))
+    api = MortalApi(settings.litellm_proxy_url or "", settings.litellm_master_key or SecretStr(""))
     keyring = Keyring([key.get_secret_value() for key in settings.fernet_keys])
     with Registry(settings, Store(settings.database_url), keyring, api=api) as registry:
         yield registry, api

@@ -16,12 +16,12 @@ from sqlalchemy import Engine, delete
 
 from registry import Model, Registry, Settings, proxy, sync
 from registry.errors import ProxyError
-from registry.plan import Task
 from registry.proxy import ProxyApi, Registration
 from tests.conftest import STORES
 from tests.drift import STATES, Drift, Harm, Killed, MortalApi, Watch, environment, mortal, wanted
 from tests.factories import ADMIN, created
 from tests.fake_proxy import FakeProxy
+from tests.sabotage import deleting_first
 
 REQUESTS = 20
 """What it takes to mend the drift where nothing goes wrong."""
@@ -71,7 +71,7 @@ def stage(
 ) -> Iterator[Stage]:
     if followed.database_url.startswith("sqlite"):
         monkeypatch.setattr(sync, "PARALLEL", 1)  # on the other store requests go side by side
-    with mortal(followed, fake_proxy) as (shaky, api), ExitStack() as patched:
+    with mortal(followed) as (shaky, api), ExitStack() as patched:
         harm = request.node.callspec.params.get("harm")
         if harm and harm.what == "hang":
             patch = patched.enter_context(pytest.MonkeyPatch.context())
@@ -187,15 +187,8 @@ def test_control_deleting_before_adding_would_be_seen(
 ) -> None:
     """The control: the same watch finds gaps in a sync and in an update that delete first."""
 
-    def backwards(self: sync.Follower, task: Task, _is_down: object) -> str:
-        for id in task.step.deletes:
-            self._api.delete(id)
-        if task.adds is not None:
-            self._api.add(task.adds)
-        return ""
-
     drift = Drift(stage.reg, stage.proxy, raw)
-    monkeypatch.setattr(sync.Follower, "_carry_out", backwards)
+    monkeypatch.setattr(sync.Follower, "_carry_out", deleting_first)
     assert stage.mend().gaps
     assert drift.is_mended
     watch = Watch(stage.proxy, drift.right)
