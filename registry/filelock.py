@@ -20,7 +20,7 @@ except ImportError:  # Windows: BEGIN IMMEDIATE alone keeps writers apart, if le
     fcntl = None  # type: ignore[assignment]
 
 
-class _Queue:
+class Queue:
     """The threads of this process that want one lock, in the order in which they came."""
 
     def __init__(self) -> None:
@@ -29,6 +29,7 @@ class _Queue:
 
     @contextmanager
     def turn(self, seconds: float) -> Iterator[None]:
+        """Be the first of them, or raise TimeoutError after this time."""
         mine = threading.Lock()
         with self._guard:
             self._waiting.append(mine)
@@ -51,7 +52,7 @@ class _Queue:
                 self._waiting[0].release()
 
 
-_queues: defaultdict[Path, _Queue] = defaultdict(_Queue)
+_queues: defaultdict[Path, Queue] = defaultdict(Queue)
 
 
 @contextmanager

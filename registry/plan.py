@@ -123,7 +123,9 @@ def _due(wanted: Wanted, ours: Sequence[Entry]) -> Task | None:
     edits = _edits(current, wanted.served)
     if edits:
         why = f"Edited on the proxy: {', '.join(edits)}."
-        return _task(alias, wanted, "edited", why, ours, wanted.renewed, wanted.epoch + 1)
+        # what replaces it can be there already, where the store was put back to before it was noted
+        old = [entry for entry in ours if wanted.renewed is None or entry.id != wanted.renewed.id]
+        return _task(alias, wanted, "edited", why, old, wanted.renewed, wanted.epoch + 1)
     if others:
         return _task(alias, wanted, "duplicate", "The proxy has it more than once.", others)
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from registry.errors import (
     SettingsError,
     StoreError,
 )
-from registry.filelock import file_lock
+from registry.filelock import Queue, file_lock
 from registry.tables import AuditRow, Base, StoreRow
 
 SCHEMA_VERSION = "0002"
@@ -68,6 +69,7 @@ class Store:
         self.engine = _sqlite_engine(self.path) if self.path is not None else _postgresql_engine(self.url)
         self._reading = self.engine.execution_options(**({} if self.is_sqlite else _PG_SNAPSHOT))
         self._writing = self.engine.execution_options(**(_SQLITE_IMMEDIATE if self.is_sqlite else {}))
+        self._queues: defaultdict[str, Queue] = defaultdict(Queue)
 
     def __repr__(self) -> str:
         return f"<Store {self.url.render_as_string(hide_password=True)}>"
@@ -215,7 +217,10 @@ class Store:
     def _advisory_lock(self, name: str, seconds: float) -> Iterator[None]:
         key = {"key": int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)}
         until = time.monotonic() + seconds
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with (
+            self._queues[name].turn(seconds),  # one waits with a connection: many would leave none to who has the lock
+            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
             while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
                 if time.monotonic() >= until:
                     raise TimeoutError("the lock was not free in time")

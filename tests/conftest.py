@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from registry.crypto import Keyring
 from registry.store import Store
 from tests import invariants, postgres
 from tests.factories import KEY_A
-from tests.fake_proxy import FakeProxy
+from tests.fake_proxy import MASTER_KEY, FakeProxy
 from tests.sabotage import plain_engine, unguarded
 
 STORES = ("sqlite", "postgresql")
@@ -168,6 +168,12 @@ def fake_proxy() -> Iterator[FakeProxy]:
     """A LiteLLM proxy of the test's own, empty."""
     with FakeProxy() as proxy:
         yield proxy
+
+
+@pytest.fixture
+def followed(settings: Settings, fake_proxy: FakeProxy) -> Settings:
+    """The store's settings, with the fake proxy."""
+    return replace(settings, litellm_proxy_url=fake_proxy.url, litellm_master_key=MASTER_KEY)
 
 
 class RealProxy(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -72,12 +73,22 @@ class MortalApi(ProxyApi):
 
 
 @contextmanager
-def mortal(settings: Settings, proxy: FakeProxy) -> Iterator[tuple[Registry, MortalApi]]:
+def mortal(settings: Settings) -> Iterator[tuple[Registry, MortalApi]]:
     """A registry on the store and the proxy, and the means to end it."""
-    api = MortalApi(proxy.url, SecretStr(MASTER_KEY))
+    api = MortalApi(settings.litellm_proxy_url or "", settings.litellm_master_key or SecretStr(""))
     keyring = Keyring([key.get_secret_value() for key in settings.fernet_keys])
     with Registry(settings, Store(settings.database_url), keyring, api=api) as registry:
         yield registry, api
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What the command line has to be given to use the same store and proxy."""
+    return os.environ | {
+        "REGISTRY_DATABASE_URL": settings.database_url,
+        "REGISTRY_FERNET_KEYS": ",".join(key.get_secret_value() for key in settings.fernet_keys),
+        "LITELLM_PROXY_URL": settings.litellm_proxy_url or "",
+        "LITELLM_MASTER_KEY": MASTER_KEY,
+    }
 
 
 class Watch:
