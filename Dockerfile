@@ -10,7 +10,8 @@ ENV HOME=/tmp \
 WORKDIR /app
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --only-binary :all: --require-hashes -r requirements.txt \
-    && useradd --system --uid 10001 --no-create-home --home-dir /tmp registry
+    && useradd --system --uid 10001 --no-create-home --home-dir /tmp registry \
+    && install --directory --owner=registry --mode=0700 /data
 
 COPY app.py ./
 COPY .streamlit/config.toml .streamlit/

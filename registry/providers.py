@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from registry.endpoints import origin
+from registry.errors import InvalidModelError
 from registry.records import ModelType
 
 PLACEHOLDER_KEY = (
@@ -99,16 +100,22 @@ class Provider:
     ) -> dict[str, Any]:
         """What LiteLLM is given to call a model directly: ``model``, ``api_base``, ``api_key`` and connection fields.
 
+        Only what the provider declares is passed on, whatever else an edit past the registry has put into a row.
+
         Raises:
             KeyError: the provider does not serve this type.
+            InvalidModelError: a value refers to the environment, which LiteLLM would look up.
         """
         route = self._route(type)
         if route is None:
             raise KeyError(type)
         called = connection.get(route.model_from, model_id) if route.model_from else model_id
         defaults = {name: field.default for name, field in self.connection.items() if field.default}
-        extra = {name: value for name, value in {**defaults, **connection}.items() if name != route.model_from}
+        given = {name: value for name, value in {**defaults, **connection}.items() if name in self.connection}
+        extra = {name: value for name, value in given.items() if name != route.model_from}
         base = (api_endpoint or self.default_endpoint or "").removesuffix(route.cut)
+        if any("os.environ/" in text.casefold() for text in (called, base, *extra.values())):
+            raise InvalidModelError({}, "A value refers to the environment (os.environ/…). Enter the value itself.")
         return {
             "model": route.prefix + called,
             "api_base": base if base.endswith(route.path) else base + route.path,

@@ -25,6 +25,7 @@ from registry.crypto import Keyring
 from registry.egress import Policy
 from registry.errors import (
     DecryptionError,
+    InvalidModelError,
     NotFoundError,
     ProxyError,
     RegistryError,
@@ -263,7 +264,7 @@ class Follower:
             params = proxy_params(row, keyring.open(row.api_key, queries.binding_of(row)) if row.api_key else None)
         except UnsafeEndpointError as error:
             return replace(about, problem=error.fields["api_endpoint"], barred=True)
-        except DecryptionError as error:
+        except (DecryptionError, InvalidModelError) as error:
             return replace(about, problem=error.message)
         mode = plan.mode_of(row.type)
         served, renewed = (

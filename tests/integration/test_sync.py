@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from registry import Model, Registry, Settings, SyncPlan, SyncStep, errors, plan, sync
+from registry.providers import PROVIDERS
 from registry.proxy import ProxyApi
 from registry.specs import NerConfig
 from registry.store import Store
@@ -415,7 +416,15 @@ def test_a_host_that_was_denied_is_served_no_more(
     assert "REGISTRY_ENDPOINT_DENY" in row(reg, denied)[1]
 
 
-@pytest.mark.parametrize("change", ["provider = 'acme'", "api_endpoint = 'http://elsewhere.example/v1'"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "provider = 'acme'",
+        "api_endpoint = 'http://elsewhere.example/v1'",
+        """connection = '{"organization": "os.environ/HOME"}'""",
+        "model_id = 'os.environ/HOME'",
+    ],
+)
 def test_an_edit_in_the_database_leads_no_key_elsewhere(
     reg: Registry, raw: Engine, fake_proxy: FakeProxy, change: str
 ) -> None:
@@ -428,6 +437,21 @@ def test_an_edit_in_the_database_leads_no_key_elsewhere(
     (failure,) = reg.proxy.sync(actor=ADMIN).failed
     assert failure.step.reason == "refused"
     assert before == fake_proxy.served()
+
+
+def test_nothing_but_what_the_provider_declares_is_passed_on(reg: Registry, raw: Engine, fake_proxy: FakeProxy) -> None:
+    """An address that somebody writes among the connection fields leads the key nowhere, by proxy or directly."""
+    model = created(reg)
+    expected = fake_proxy.served()
+    statement = """UPDATE models SET connection = '{"api_base": "http://elsewhere.example"}', version = 2"""
+    with raw.begin() as connection:
+        connection.execute(text(statement))
+    reg.proxy.sync(actor=ADMIN)
+    assert expected == fake_proxy.served()
+    params = PROVIDERS["openai"].litellm_params(
+        model.type, model.model_id, None, {"api_base": "http://elsewhere.example", "organization": "org-1"}, None
+    )
+    assert ("https://api.openai.com/v1", "org-1") == (params["api_base"], params["organization"])
 
 
 def test_the_wrong_keyring_changes_nothing(
