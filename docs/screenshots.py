@@ -8,17 +8,22 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.sync_api import Browser
+from pydantic import SecretStr
 
-from registry import Settings, demo
+from registry import Actor, Registry, Settings, demo
 from registry.crypto import new_key
 from tests.e2e.browser import Server, Visitor, chromium, server
+from tests.fake_proxy import MASTER_KEY, FakeProxy
 
+KEY = SecretStr(MASTER_KEY)
+PHOTOGRAPHER = Actor("m.okafor@example.com", "admin", via="oidc")
 FOLDER = Path(__file__).parent / "screenshots"
 SIZE = {"width": 1360, "height": 860}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -54,19 +59,49 @@ def delete(visitor: Visitor) -> None:
     visitor.page.mouse.move(5, 400)
 
 
-PICTURES: dict[str, Callable[[Visitor], None]] = {"models": models, "edit": edit, "audit": audit, "delete": delete}
+def proxy(visitor: Visitor) -> None:
+    """What differs on the proxy, one of it selected."""
+    visitor.open("/proxy")
+    _select(visitor, 1)
+
+
+PICTURES: dict[str, Callable[[Visitor], None]] = {
+    "models": models,
+    "edit": edit,
+    "audit": audit,
+    "delete": delete,
+    "proxy": proxy,
+}
 
 
 def main() -> None:
     """Take all pictures."""
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        url, key = f"sqlite:///{folder}/registry.db", new_key()
-        demo.fill(Settings(url, [key]))
-        with server({"REGISTRY_DATABASE_URL": url, "REGISTRY_FERNET_KEYS": key}) as running:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser, FakeProxy() as litellm:
+        settings = Settings(f"sqlite:///{folder}/registry.db", [key := new_key()])
+        demo.fill(settings)
+        with Registry.connect(replace(settings, litellm_proxy_url=litellm.url, litellm_master_key=KEY)) as registry:
+            registry.proxy.sync(actor=PHOTOGRAPHER)
+        environment = {
+            "REGISTRY_DATABASE_URL": settings.database_url,
+            "REGISTRY_FERNET_KEYS": key,
+            "LITELLM_PROXY_URL": litellm.url,
+            "LITELLM_MASTER_KEY": KEY.get_secret_value(),
+        }
+        with server(environment) as running:
             for name, prepare in PICTURES.items():
+                if prepare is proxy:
+                    _spoil(litellm)
                 for scheme in SCHEMES:
                     _take(browser, running, name, prepare, scheme)
+
+
+def _spoil(litellm: FakeProxy) -> None:
+    """Let somebody have been at the proxy: an entry is gone, one edited, one of a system before is still there."""
+    first, second, *others = litellm.copied()
+    second.litellm_params["api_base"] = "http://models.example.com/v1"
+    litellm.load([second, *others])
+    litellm.add(first.id, "db-7d0c7f1e-legacy")
 
 
 def _select(visitor: Visitor, row: int) -> None:
