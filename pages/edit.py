@@ -121,8 +121,8 @@ def _sections(form: Form, kind: ModelType, provider: Provider, users: list[Knowl
         _status(form, kind)
     if form.message:
         st.error(plain(form.message), icon=":material/error:")
-    outcome = st.container()
     is_testing, form.wants_test = form.wants_test, False
+    outcome = st.container()
     _buttons(form, kind, provider, is_testing)
     with outcome:
         if is_testing:

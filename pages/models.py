@@ -20,6 +20,7 @@ from pages.ui.words import FAILS, IN_STEP, STATUSES, TYPES, WORKS, ago, counted,
 
 EDIT_PAGE = "edit.py"
 ALL = "all"
+_BAR = 40  # pixels: as high as a button
 
 
 def main() -> None:
@@ -138,10 +139,12 @@ def _filters(reg: Registry) -> dict[str, str | None]:
 
 
 def _bar(reg: Registry, selected: Sequence[ModelSummary], count: str) -> None:
-    """The actions of what is selected, for hands that stay on the keyboard."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    """The actions of what is selected, for hands that stay on the keyboard. Always two lines, so that the table stays
+    where it is while one selects."""
+    height = "content" if selected else _BAR
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", height=height, border=False):
         if not selected:
-            st.caption(f"{count}. To change one, open its menu :material/more_vert: or select it (Shift + Space).")
+            st.markdown(f"**{count}**")
         elif len(selected) == 1:
             _actions(selected[0])
         else:
@@ -149,8 +152,14 @@ def _bar(reg: Registry, selected: Sequence[ModelSummary], count: str) -> None:
             st.markdown(f"**{chosen} selected**", width="content")
             icon = f":material/{TEST.icon}:"
             st.button(f"Test {chosen}", icon=icon, key="test_selected", on_click=batch.start, args=(selected,))
-    if len(selected) == 1:
+    if not selected:
+        st.caption(
+            "To change one, open its menu :material/more_vert: or select it (Shift + Space). Select more to test."
+        )
+    elif len(selected) == 1:
         _news(reg, selected[0])
+    else:
+        st.caption("A test calls each of them once.")
 
 
 def _actions(row: ModelSummary) -> None:
@@ -173,7 +182,7 @@ def _news(reg: Registry, row: ModelSummary) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         why = row.proxy_message or "this version was not sent to it yet."
         st.caption(f":orange[:material/sync_problem:] The LiteLLM proxy does not follow: {plain(why)}")
-        if st.button("Sync with proxy", icon=":material/sync:", key="sync_row"):
+        if st.button("Sync with proxy", icon=":material/sync:", type="tertiary", key="sync_row"):
             _sync(reg, row)
 
 

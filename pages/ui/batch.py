@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Literal
 
 import streamlit as st
 from registry.errors import RegistryError
@@ -21,7 +22,8 @@ from pages.ui.words import FAILS, WORKS, counted, duration
 
 AT_ONCE = 4
 _KEY = "batch"
-_HEIGHT = 420
+_MOST_LINES = 8
+_HEIGHT = 420  # pixels; more lines are scrolled
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ def draw() -> None:
     """Carry out the test that was noted, or show what came out of it."""
     batch: Batch = st.session_state[_KEY]
     is_wanted, batch.is_wanted = batch.is_wanted, False
+    if is_wanted:
+        st.empty()  # in the place of what the run before drew, which would stay there until this one ends
     with st.container(border=True):
         if is_wanted:
             _run(batch)
@@ -80,7 +84,7 @@ def _run(batch: Batch) -> None:
         st.subheader(f"Testing {counted(total, 'model')}", anchor=False, width="content")
         st.button("Stop", icon=":material/stop_circle:", key="stop_batch", help="Calls that are under way still end.")
     bar = st.progress(0.0)
-    lines = st.container(height=_HEIGHT, border=False, autoscroll=True, gap="xsmall")
+    lines = st.container(height=_height(total), border=False, autoscroll=True, gap="xsmall")
     for id, outcome in batch.outcomes.items():
         lines.markdown(_line(batch, id, outcome))
     for found in _tested(batch.left):
@@ -127,7 +131,7 @@ def _summary(batch: Batch) -> None:
             label = f"Test the other {len(batch.left):,}"
             st.button(label, icon=":material/play_circle:", on_click=_go_on, args=(batch,), key="go_on")
         st.button("Close", on_click=_close, key="close_batch")
-    with st.container(height=_HEIGHT if len(batch.outcomes) > 8 else "content", border=False, gap="xsmall"):
+    with st.container(height=_height(len(batch.outcomes)), border=False, gap="xsmall"):
         for id, outcome in {**failed, **worked}.items():
             st.markdown(_line(batch, id, outcome))
 
@@ -140,5 +144,8 @@ def _headline(batch: Batch, worked: int, failed: int) -> str:
 
 def _line(batch: Batch, id: str, outcome: _Outcome) -> str:
     took = f" · {duration(outcome.milliseconds)}" if outcome.milliseconds else ""
-    mark = f"{WORKS} Works]" if outcome.ok else f"{FAILS} Fails]"
-    return f"{mark} **{plain(batch.names[id])}**{took} · {plain(outcome.message)}"
+    return f"{WORKS if outcome.ok else FAILS}] **{plain(batch.names[id])}**{took} · {plain(outcome.message)}"
+
+
+def _height(lines: int) -> int | Literal["content"]:
+    return _HEIGHT if lines > _MOST_LINES else "content"

@@ -75,9 +75,16 @@ def _test(id: str) -> None:
         model = reg.models.get(id)
         st.markdown(f"**{plain(model.name)}** :gray[· {plain(model.model_id)} at {provider_label(model.provider)}]")
         if _RESULT not in st.session_state:
-            st.session_state[_RESULT] = result.run(partial(reg.models.test, id), model.model_id)
+            st.session_state[_RESULT] = model, result.run(partial(reg.models.test, id), model.model_id)
             st.rerun()  # the list behind has news, too
-        _tell_result(reg, model, st.session_state[_RESULT])
+    with st.container():  # in one piece, in whose place the next test is shown
+        if _RESULT in st.session_state:
+            with told():
+                _tell_result(*st.session_state[_RESULT])
+        _after_test(id)
+
+
+def _after_test(id: str) -> None:
     with _buttons():
         if st.button("Edit", icon=":material/edit:", key="edit_tested"):
             start(actions.EDIT, id)
@@ -85,16 +92,17 @@ def _test(id: str) -> None:
         if st.button("Test again", icon=":material/refresh:", key="test_again"):
             start(actions.TEST, id)
             st.rerun()
-        if st.button("Close", type="primary", key="close_test"):
+        if st.button("Done", type="primary", key="close_test"):
             _end()
             st.rerun()
 
 
-def _tell_result(reg: Registry, model: Model, found: TestResult) -> None:
+def _tell_result(model: Model, found: TestResult) -> None:
     result.show(found)
     measured = result.measured(found)
     if not measured:
         return
+    reg = registry()
     if reg.knowledge_bases.using(model.id):
         st.caption(result.LOCKED)
     elif st.button(f"Save {measured:,} dimensions", icon=":material/save:", key="save_measured"):

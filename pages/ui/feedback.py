@@ -24,8 +24,7 @@ def flash(message: str, icon: str = ":material/check_circle:", seconds: int = 4)
 def flash_saved(reg: Registry, message: str) -> None:
     """Say that a change was made through this handle and, where that is so, that the proxy does not follow it yet."""
     if reg.proxy.trouble:
-        message += f" It is saved, but the LiteLLM proxy does not follow yet: {reg.proxy.trouble}"
-        flash(message, ":material/sync_problem:", _LONG)
+        flash(f"{message} The proxy does not follow yet: {reg.proxy.trouble}", ":material/sync_problem:", _LONG)
     else:
         flash(message)
 

@@ -22,6 +22,7 @@ LOCKED = (
 
 _PATIENCE = 1.0
 _SLOW = "This can take up to 15 seconds, and longer where a model has to be loaded first."
+_NO_BREAK = "\u00a0"
 _AHEAD = ":gray[:material/radio_button_unchecked:"
 
 
@@ -39,6 +40,7 @@ def run(call: Callable[[], TestResult], what: str) -> TestResult:
     future = pool.submit(call)
     pool.shutdown(wait=False)
     begun = time.monotonic()
+    st.empty()  # in the place of the last result, which would stay there until this run ends
     with st.spinner(f"Calling {plain(what)}…", show_time=True):
         note = st.empty()
         while not wait([future], timeout=TICK).done:
@@ -67,7 +69,7 @@ def _path(result: TestResult) -> str:
     """The stages, each with a mark that can be told without its colour."""
     reached = list(STAGES).index(result.stage)
     marks = [WORKS] * reached + [WORKS if result.ok else FAILS] + [_AHEAD] * (len(STAGES) - reached - 1)
-    return " → ".join(f"{mark} {stage}]" for mark, stage in zip(marks, STAGES.values(), strict=True))
+    return " → ".join(f"{mark}{_NO_BREAK}{stage}]" for mark, stage in zip(marks, STAGES.values(), strict=True))
 
 
 def _facts(result: TestResult) -> list[str]:

@@ -20,22 +20,16 @@ KEY = "models_table"
 MENU_KEY = "row_menu"
 _ROW_HEIGHT = 36
 _MOST_VISIBLE_ROWS = 14
+_ROOM = 909  # pixels for the columns but the menu, in a window of 1360: the name takes what the others leave
+_LONGEST_NAME = 300
 _STATE = ("status", "api_key", "used_by", "test", "tested", "proxy")
 
 
 def models_table(rows: Sequence[ModelSummary], on_menu: Callable[[], None], *, with_proxy: bool) -> list[ModelSummary]:
     """Draw the table and return the rows that are selected; ``with_proxy`` adds how the proxy follows."""
-    hidden = [] if with_proxy else ["proxy"]
+    menu = st.column_config.ButtonColumn("", width=36, type="tertiary", key=MENU_KEY, on_click=on_menu)
     event: Any = st.dataframe(
-        _arrow(rows).drop_columns(hidden),
-        key=KEY,
-        height=_height(rows),
-        row_height=_ROW_HEIGHT,
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="multi-row",
-        column_config={**_shown(hidden), "menu": _menu(on_menu)},
-        alt="Registered models",
+        **_options(rows, [] if with_proxy else ["proxy"], {"menu": menu}), on_select="rerun", selection_mode="multi-row"
     )
     return [rows[number] for number in event["selection"]["rows"] if number < len(rows)]
 
@@ -44,19 +38,11 @@ def read_only_table(rows: Sequence[ModelSummary], *, with_state: bool, with_prox
     """Draw the table for those who cannot do anything with its rows.
 
     Args:
-        with_state: adds status, key, use and tests.
-        with_proxy: adds how the proxy follows, to those.
+        with_state: adds status, tests, key and use.
+        with_proxy: adds to those how the proxy follows.
     """
-    hidden = ["menu", *_STATE] if not with_state else ["menu"] if with_proxy else ["menu", "proxy"]
-    st.dataframe(
-        _arrow(rows).drop_columns(hidden),
-        key=KEY,
-        height=_height(rows),
-        row_height=_ROW_HEIGHT,
-        hide_index=True,
-        column_config=_shown(hidden),
-        alt="Registered models",
-    )
+    left_out = ["menu", *_STATE] if not with_state else ["menu"] if with_proxy else ["menu", "proxy"]
+    st.dataframe(**_options(rows, left_out, {}))
 
 
 def chosen_action(label: str) -> Action:
@@ -96,8 +82,22 @@ def _chips(words: Sequence[str | None], kinds: Iterable[str]) -> Any:
     return chips.take(pa.array([None if word is None else numbers[word] for word in words], pa.int8()))
 
 
-def _shown(hidden: Sequence[str]) -> dict[str, Any]:
-    return {name: column for name, column in _columns().items() if name not in hidden}
+def _options(rows: Sequence[ModelSummary], left_out: Sequence[str], more: Mapping[str, Any]) -> dict[str, Any]:
+    columns = {name: column for name, column in _columns().items() if name not in left_out}
+    if "proxy" in columns:
+        columns["updated"] = None  # no room for all: the table's own menu brings it back
+    taken = sum(column["width"] for column in columns.values() if column)
+    columns["name"] = st.column_config.TextColumn("Name", width=min(_ROOM - taken, _LONGEST_NAME))
+    return {
+        "data": _arrow(rows).drop_columns(left_out),
+        "key": KEY,
+        "height": _height(rows),
+        "row_height": _ROW_HEIGHT,
+        "hide_index": True,
+        "placeholder": "",
+        "column_config": {**columns, **more},
+        "alt": "Registered models",
+    }
 
 
 def _height(rows: Sequence[ModelSummary]) -> int:
@@ -107,18 +107,17 @@ def _height(rows: Sequence[ModelSummary]) -> int:
 def _columns() -> dict[str, Any]:
     column = st.column_config
     return {
-        "default": column.TextColumn("★", width=35, alignment="center", help="Default of its type"),
-        "name": column.TextColumn("Name", width=190),
-        "type": column.TextColumn("Type", width=90),
-        "provider": column.TextColumn("Provider", width=130),
-        "model_id": column.TextColumn("Model ID", width=180),
-        "status": _chip("Status", 95, {STATUSES[status]: STATUS_COLORS[status] for status in STATUSES}),
-        "test": _chip("Test", 70, {TESTS[ok]: TEST_COLORS[ok] for ok in TESTS}, "How the last connection test went"),
-        "tested": column.DatetimeColumn("Tested", width=95, format="distance"),
-        "proxy": _chip("Proxy", 75, PROXY_COLORS, "Whether the LiteLLM proxy serves the model as it is"),
-        "api_key": column.TextColumn("Key", width=45, help="Whether an API key is saved"),
-        "used_by": column.NumberColumn("KBs", width=45, help="Knowledge bases that use the model"),
-        "updated": column.DatetimeColumn("Updated", width=105, format="distance"),
+        "default": column.TextColumn("★", width=32, alignment="center", help="Default of its type"),
+        "type": column.TextColumn("Type", width=84),
+        "provider": column.TextColumn("Provider", width=86),
+        "model_id": column.TextColumn("Model ID", width=120),
+        "status": _chip("Status", 93, {STATUSES[status]: STATUS_COLORS[status] for status in STATUSES}),
+        "test": _chip("Test", 66, {TESTS[ok]: TEST_COLORS[ok] for ok in TESTS}, "How the last connection test went"),
+        "tested": column.DatetimeColumn("Tested", width=100, format="distance"),
+        "proxy": _chip("Proxy", 76, PROXY_COLORS, "Whether the LiteLLM proxy serves the model as it is"),
+        "api_key": column.TextColumn("Key", width=38, help="Whether an API key is saved"),
+        "used_by": column.NumberColumn("KBs", width=40, help="Knowledge bases that use the model"),
+        "updated": column.DatetimeColumn("Updated", width=100, format="distance"),
     }
 
 
@@ -126,7 +125,3 @@ def _chip(label: str, width: int, colors: Mapping[str, str], help: str | None = 
     return st.column_config.MultiselectColumn(
         label, width=width, options=list(colors), color=list(colors.values()), help=help
     )
-
-
-def _menu(on_menu: Callable[[], None]) -> Any:
-    return st.column_config.ButtonColumn("", width=40, type="tertiary", key=MENU_KEY, on_click=on_menu)

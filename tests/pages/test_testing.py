@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pages.ui import batch, result
+from pages.ui.words import FAILS, WORKS
 from registry import Model, Registry, Settings, probe
 from registry.records import FrozenDict, ModelType, TestResult
 from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, KEY_B, VIEWER, bound, created, generation
@@ -219,7 +220,7 @@ def test_a_model_of_the_list(dashboard: Dashboard, reg: Registry, server: Provid
     server.fail(500)
     dashboard.click("Test again")
     assert marks(dashboard) == [FAILED] + [AHEAD] * 3
-    dashboard.click("Close")
+    dashboard.click("Done")
     assert dashboard.dialog is None
     assert [list(chip) for chip in dashboard.table["test"]] == [["Fails"]]
     assert len(server.requests) == 2
@@ -272,7 +273,7 @@ def test_what_cannot_be_tested_is_said_in_the_dialog(
     assert dashboard.dialog == "Test connection"
     assert len(dashboard.errors) == 1
     assert server.requests == []
-    assert dashboard.click("Close").dialog is None
+    assert dashboard.click("Done").dialog is None
 
 
 @pytest.fixture
@@ -293,12 +294,12 @@ def test_several_models_at_once(dashboard: Dashboard, reg: Registry) -> None:
     assert "3 models selected" in dashboard.text
     dashboard.click("Test 3 models")
     assert [title.value for title in dashboard.at.subheader] == ["1 of 3 models work"]
-    lines = [line for line in dashboard.text.split("\n") if "Works]" in line or "Fails]" in line]
+    lines = [line for line in dashboard.text.split("\n") if line.startswith((WORKS, FAILS))]
     assert [line.split("**")[1] for line in lines] in (
         ["B other", "C gone", "A works"],
         ["C gone", "B other", "A works"],
     )
-    assert all(line.startswith(":red[") for line in lines[:2])
+    assert [line.startswith(FAILS) for line in lines] == [True, True, False]
     assert "Its vectors have 2 dimensions, but 3 are configured." in dashboard.text
     dashboard.click("Close")
     assert [list(chip) for chip in dashboard.table["test"]] == [["Works"], ["Fails"], ["Fails"]]
