@@ -141,37 +141,34 @@ def _filters(reg: Registry) -> dict[str, str | None]:
 def _bar(reg: Registry, selected: Sequence[ModelSummary], count: str) -> None:
     """The actions of what is selected, for hands that stay on the keyboard. Always two lines, so that the table stays
     where it is while one selects."""
-    height = "content" if selected else _BAR
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", height=height, border=False):
-        if not selected:
+    if not selected:
+        with st.container(vertical_alignment="center", height=_BAR, border=False):
             st.markdown(f"**{count}**")
-        elif len(selected) == 1:
-            _actions(selected[0])
-        else:
-            chosen = counted(len(selected), "model")
+        hint = "To change one, open its menu :material/more_vert: or select it (Shift + Space)."
+        st.caption(f"{hint} Select several to test them together.")
+    elif len(selected) == 1:
+        _actions(selected[0])
+        _news(reg, selected[0])
+    else:
+        chosen = counted(len(selected), "model")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{chosen} selected**", width="content")
             icon = f":material/{TEST.icon}:"
             st.button(f"Test {chosen}", icon=icon, key="test_selected", on_click=batch.start, args=(selected,))
-    if not selected:
-        st.caption(
-            "To change one, open its menu :material/more_vert: or select it (Shift + Space). Select more to test."
-        )
-    elif len(selected) == 1:
-        _news(reg, selected[0])
-    else:
         st.caption("A test calls each of them once.")
 
 
 def _actions(row: ModelSummary) -> None:
-    st.markdown(f"**{plain(row.name)}**", width="content")
-    for action in offered(Status(row.status), row.is_default):
-        st.button(
-            action.label,
-            icon=f":material/{action.icon}:",
-            key=f"bar_{action.id}",
-            on_click=dialogs.start,
-            args=(action, row.id),
-        )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{plain(row.name)}**", width="content")
+        for action in offered(Status(row.status), row.is_default):
+            st.button(
+                action.label,
+                icon=f":material/{action.icon}:",
+                key=f"bar_{action.id}",
+                on_click=dialogs.start,
+                args=(action, row.id),
+            )
 
 
 def _news(reg: Registry, row: ModelSummary) -> None:
