@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 from registry import Registry, Role
 from registry.errors import NotFoundError, RegistryError, StaleVersionError
@@ -9,9 +11,9 @@ from registry.providers import PROVIDERS, Need, Provider, providers_for
 from registry.records import KnowledgeBase, ModelType
 from registry.specs import ConfigField, config_fields
 
-from pages.ui import fields, known
+from pages.ui import fields, known, result
 from pages.ui import form as forms
-from pages.ui.feedback import flash, plain
+from pages.ui.feedback import flash, flash_saved, plain
 from pages.ui.form import Form
 from pages.ui.session import registry, require
 from pages.ui.words import STATUS_HELP, STATUSES, TYPE_HELP, TYPES, TYPES_IN_TEXT, counted
@@ -112,17 +114,36 @@ def _sections(form: Form, kind: ModelType, provider: Provider, users: list[Knowl
         fields.text(form, "name", "Name", max_chars=None, placeholder="As people will see it in the list")
     with st.container(border=True):
         _connection(form, provider)
+    locked = CONTRACT if users and kind is ModelType.EMBEDDING else ()
     with st.container(border=True):
-        _parameters(form, kind, locked=CONTRACT if users and kind is ModelType.EMBEDDING else ())
+        _parameters(form, kind, locked)
     with st.container(border=True):
         _status(form, kind)
     if form.message:
         st.error(plain(form.message), icon=":material/error:")
+    is_testing, form.wants_test = form.wants_test, False
+    outcome = st.container()
+    _buttons(form, kind, provider, is_testing)
+    with outcome:
+        if is_testing:
+            _test(form, kind, provider)
+        _outcome(form, kind, provider, bool(locked))
+
+
+def _buttons(form: Form, kind: ModelType, provider: Provider, is_testing: bool) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if form.is_stale:
             st.button("Load it again", icon=":material/refresh:", on_click=forms.discard)
         if st.button("Cancel", key="cancel_form"):
             st.switch_page(LIST_PAGE)
+        st.button(
+            "Test connection",
+            icon=":material/network_check:",
+            on_click=_ask_for_test,
+            args=(form,),
+            disabled=is_testing,
+            key="test",
+        )
         st.button(
             "Save changes" if form.model else "Add model",
             type="primary",
@@ -192,23 +213,77 @@ def _status(form: Form, kind: ModelType) -> None:
         fields.error_at(form, "is_default")
 
 
+def _ask_for_test(form: Form) -> None:
+    form.forget_outcome()
+    form.wants_test = True
+
+
+def _test(form: Form, kind: ModelType, provider: Provider) -> None:
+    """Test what is in the form. Nothing of what is sent is kept: a typed key stays in its field."""
+    sent, test = forms.values(form, kind, provider), registry().models.test
+    call = partial(test, form.model.id, sent) if form.model else partial(test, sent)
+    try:
+        form.result = result.run(call, f"{sent['model_id'] or 'the model'} at {provider.label}")
+        form.tested = _tested(form, kind, provider)
+    except RegistryError as error:
+        _refused(form, error, "Not tested")
+    st.rerun()
+
+
+def _tested(form: Form, kind: ModelType, provider: Provider) -> tuple[object, ...]:
+    """What a result is about."""
+    return kind, provider.id, form.get(forms.model_id_path(kind, provider))
+
+
+def _outcome(form: Form, kind: ModelType, provider: Provider, is_locked: bool) -> None:
+    if form.result is None or form.tested != _tested(form, kind, provider):
+        form.result = None
+        return
+    with st.container(border=True):
+        result.show(form.result)
+        measured = result.measured(form.result)
+        if measured and is_locked:
+            st.caption(result.LOCKED)
+        elif measured:
+            st.button(
+                f"Use {measured:,} dimensions",
+                icon=":material/input:",
+                on_click=_use_measured,
+                args=(form, kind, measured),
+                key="use_measured",
+            )
+
+
+def _use_measured(form: Form, kind: ModelType, dimensions: int) -> None:
+    form.fill(forms.config_path(kind, "dimensions"), dimensions)
+    _ask_for_test(form)
+
+
 def _save(form: Form, kind: ModelType, provider: Provider) -> None:
-    form.errors, form.message, form.is_stale = {}, "", False
+    form.forget_outcome()
     sent = forms.values(form, kind, provider)
     try:
+        reg = registry()
         if form.model is None:
-            saved = registry().models.create(sent)
-            flash(f"“{saved.name}” was added.")
+            saved = reg.models.create(sent)
+            flash_saved(reg, f"“{saved.name}” was added.")
         else:
-            saved = registry().models.update(form.model.id, sent, version=form.model.version)
-            flash(f"“{saved.name}” was saved." if saved != form.model else "Nothing was changed.")
+            saved = reg.models.update(form.model.id, sent, version=form.model.version)
+            if saved == form.model:
+                flash("Nothing was changed.")
+            else:
+                flash_saved(reg, f"“{saved.name}” was saved.")
     except RegistryError as error:
-        form.errors, form.is_stale = error.fields, isinstance(error, StaleVersionError)
-        count = counted(len(error.fields), "field")
-        form.message = f"Not saved: {count} to correct above." if error.fields else error.message
+        _refused(form, error, "Not saved")
         return
     forms.discard()
     st.session_state[SAVED] = True
+
+
+def _refused(form: Form, error: RegistryError, what: str) -> None:
+    form.errors, form.is_stale = error.fields, isinstance(error, StaleVersionError)
+    count = counted(len(error.fields), "field")
+    form.message = f"{what}: {count} to correct above." if error.fields else error.message
 
 
 main()

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 from registry import Registry, Role
+from registry.plan import alias_of
 from registry.providers import PROVIDERS
 from registry.records import ModelSummary, ModelType, Status
 
-from pages.ui import dialogs
-from pages.ui.actions import offered
-from pages.ui.feedback import plain
+from pages.ui import batch, dialogs
+from pages.ui.actions import TEST, offered
+from pages.ui.feedback import flash, plain, told
 from pages.ui.session import require
 from pages.ui.table import MENU_KEY, chosen_action, models_table, read_only_table
-from pages.ui.words import STATUSES, TYPES, counted
+from pages.ui.words import FAILS, IN_STEP, STATUSES, TYPES, WORKS, ago, counted, duration, follows
 
 EDIT_PAGE = "edit.py"
 ALL = "all"
+_BAR = 40  # pixels: as high as a button
 
 
 def main() -> None:
@@ -33,7 +35,11 @@ def main() -> None:
         _empty(reg)
         return
     _cards(reg, counts)
-    rows = reg.models.overview(**_filters(reg))
+    filters = _filters(reg)
+    if batch.is_open() and _role(reg) is Role.ADMIN:
+        batch.draw()
+        return
+    rows = reg.models.overview(**filters)
     if not rows:
         st.info("No model matches. Change the filters or the search.", icon=":material/filter_alt_off:")
         return
@@ -41,13 +47,13 @@ def main() -> None:
     count = total if len(rows) == sum(counts.values()) else f"{len(rows):,} of {total}"
     if _role(reg) is not Role.ADMIN:
         st.caption(f"{count}.")
-        read_only_table(rows, with_state=_role(reg) is Role.AUDITOR)
+        read_only_table(rows, with_state=_role(reg) is Role.AUDITOR, with_proxy=reg.proxy.is_configured)
         return
     st.session_state["row_ids"] = [row.id for row in rows]
     bar = st.container()
-    selected = models_table(rows, on_menu=_remember_choice)
+    selected = models_table(rows, on_menu=_remember_choice, with_proxy=reg.proxy.is_configured)
     with bar:
-        _bar(rows[selected] if selected is not None else None, count)
+        _bar(reg, selected, count)
     dialogs.show(reg)
 
 
@@ -132,12 +138,28 @@ def _filters(reg: Registry) -> dict[str, str | None]:
     return {"type": None if kind == ALL else kind, "provider": provider, "status": status, "search": search}
 
 
-def _bar(row: ModelSummary | None, count: str) -> None:
-    """The actions of the selected row, for hands that stay on the keyboard."""
+def _bar(reg: Registry, selected: Sequence[ModelSummary], count: str) -> None:
+    """The actions of what is selected, for hands that stay on the keyboard. Always two lines, so that the table stays
+    where it is while one selects."""
+    if not selected:
+        with st.container(vertical_alignment="center", height=_BAR, border=False):
+            st.markdown(f"**{count}**")
+        hint = "To change one, open its menu :material/more_vert: or select it (Shift + Space)."
+        st.caption(f"{hint} Select several to test them together.")
+    elif len(selected) == 1:
+        _actions(selected[0])
+        _news(reg, selected[0])
+    else:
+        chosen = counted(len(selected), "model")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"**{chosen} selected**", width="content")
+            icon = f":material/{TEST.icon}:"
+            st.button(f"Test {chosen}", icon=icon, key="test_selected", on_click=batch.start, args=(selected,))
+        st.caption("A test calls each of them once.")
+
+
+def _actions(row: ModelSummary) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if row is None:
-            st.caption(f"{count}. To change one, open its menu :material/more_vert: or select it (Shift + Space).")
-            return
         st.markdown(f"**{plain(row.name)}**", width="content")
         for action in offered(Status(row.status), row.is_default):
             st.button(
@@ -147,6 +169,34 @@ def _bar(row: ModelSummary | None, count: str) -> None:
                 on_click=dialogs.start,
                 args=(action, row.id),
             )
+
+
+def _news(reg: Registry, row: ModelSummary) -> None:
+    """How the last test of a model went, and what keeps the proxy from following."""
+    st.caption(_last_test(row))
+    if not reg.proxy.is_configured or follows(row) == IN_STEP:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        why = row.proxy_message or "this version was not sent to it yet."
+        st.caption(f":orange[:material/sync_problem:] The LiteLLM proxy does not follow: {plain(why)}")
+        if st.button("Sync with proxy", icon=":material/sync:", type="tertiary", key="sync_row"):
+            _sync(reg, row)
+
+
+def _last_test(row: ModelSummary) -> str:
+    if row.test_at is None or row.test_ms is None:
+        return "Its connection was not tested yet."
+    mark = WORKS if row.test_ok else FAILS
+    before = ", before its last change" if row.updated_at > row.test_at else ""
+    return f"{mark}] Tested {ago(row.test_at)}{before}: {plain(row.test_message or '')} ({duration(row.test_ms)})"
+
+
+def _sync(reg: Registry, row: ModelSummary) -> None:
+    with told(), st.spinner("Syncing with the proxy…"):
+        report = reg.proxy.sync(only=[alias_of(row.id)])
+        if report.ok:
+            flash(f"“{row.name}” is in step with the LiteLLM proxy.")
+        st.rerun()
 
 
 def _remember_choice() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -41,6 +41,16 @@ from registry.specs import ModelCreate, ModelUpdate
 from registry.store import Store
 from registry.tables import DefaultRow, ModelRow
 from registry.testing import Tester
+
+_UNTOLD: Final[dict[str, Any]] = {
+    "in_step": True,
+    "proxy_message": "",
+    "test_ok": None,
+    "test_message": None,
+    "test_ms": None,
+    "test_at": None,
+}
+"""What a viewer's rows say of proxy and tests: messages may tell of endpoints."""
 
 
 class Models:
@@ -111,7 +121,7 @@ class Models:
         """
         conditions = (*queries.matching(type, provider, status, search), *self._visible())
         with self._store.read() as session:
-            return queries.summaries(session, conditions)
+            return self._summaries(session, conditions)
 
     @reads(*EVERYONE)
     def counts(self) -> dict[tuple[ModelType, Status], int]:
@@ -138,7 +148,7 @@ class Models:
     def defaults(self) -> list[ModelSummary]:
         """The default of each type that has one."""
         with self._store.read() as session:
-            return queries.summaries(session, (DefaultRow.model_id.is_not(None),))
+            return self._summaries(session, (DefaultRow.model_id.is_not(None),))
 
     @reads(*READERS)
     def reassignment(self, id_or_name: str) -> Reassignment:
@@ -428,6 +438,10 @@ class Models:
     def _record(self, row: ModelRow, defaults: set[str]) -> Model:
         model = queries.to_record(row, is_default=row.id in defaults)
         return replace(model, api_endpoint=None, connection=FrozenDict()) if self._is_viewer() else model
+
+    def _summaries(self, session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[ModelSummary]:
+        rows = queries.summaries(session, conditions)
+        return [replace(row, **_UNTOLD) for row in rows] if self._is_viewer() else rows
 
     def _is_viewer(self) -> bool:
         return self.actor is not None and self.actor.role is Role.VIEWER

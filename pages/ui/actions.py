@@ -22,17 +22,18 @@ class Action:
 
 
 EDIT = Action("edit", "Edit", "edit")
+TEST = Action("test", "Test", "network_check")
 DEFAULT = Action("default", "Set as default", "star")
 ACTIVATE = Action("activate", "Activate", "check_circle", Status.ACTIVE)
 DEACTIVATE = Action("deactivate", "Deactivate", "block", Status.INACTIVE)
 DEPRECATE = Action("deprecate", "Deprecate", "hourglass_bottom", Status.DEPRECATED)
 DELETE = Action("delete", "Delete", "delete")
 
-ACTIONS = (EDIT, DEFAULT, ACTIVATE, DEACTIVATE, DEPRECATE, DELETE)
+ACTIONS = (EDIT, TEST, DEFAULT, ACTIVATE, DEACTIVATE, DEPRECATE, DELETE)
 
 
 def offered(status: Status, is_default: bool) -> list[Action]:
     """The actions that make sense for a model in this state. A default has to be replaced before it can be retired."""
     retiring = [] if is_default else [action for action in (ACTIVATE, DEACTIVATE, DEPRECATE) if action.status != status]
     promoting = [DEFAULT] if status is Status.ACTIVE and not is_default else []
-    return [EDIT, *promoting, *retiring, DELETE]
+    return [EDIT, TEST, *promoting, *retiring, DELETE]

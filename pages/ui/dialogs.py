@@ -7,24 +7,28 @@ reruns by itself, without the page: each time it asks anew for the registry, and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 from registry import Registry
 from registry.errors import NotFoundError
-from registry.records import KnowledgeBase, Model, ModelSummary, Status
+from registry.providers import provider_label
+from registry.records import KnowledgeBase, Model, ModelSummary, Status, TestResult
 
-from pages.ui import actions
+from pages.ui import actions, result
 from pages.ui.actions import Action
-from pages.ui.feedback import flash, plain, told
+from pages.ui.feedback import flash_saved, plain, told
 from pages.ui.session import registry
 from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT, counted
 
 _INTENT = "intent"
+_RESULT = "test_result"
 EDIT_PAGE = "edit.py"
 
 
 def start(action: Action, id: str) -> None:
     """Note what to do with a model; `show` does it."""
+    _end()
     st.session_state[_INTENT] = (action.id, id)
 
 
@@ -43,6 +47,8 @@ def show(reg: Registry) -> None:
     if action is actions.EDIT:
         _end()
         st.switch_page(EDIT_PAGE, query_params={"id": id})
+    elif action is actions.TEST:
+        _test(id)
     elif action is actions.DEFAULT:
         _make_default(reg, model)
     elif action is actions.DELETE:
@@ -53,19 +59,64 @@ def show(reg: Registry) -> None:
 
 def _end() -> None:
     st.session_state.pop(_INTENT, None)
+    st.session_state.pop(_RESULT, None)
 
 
-def _done(message: str) -> None:
+def _done(reg: Registry, message: str) -> None:
     _end()
-    flash(message)
+    flash_saved(reg, message)
     st.rerun()
+
+
+@st.dialog("Test connection", icon=":material/network_check:", on_dismiss=_end)
+def _test(id: str) -> None:
+    with told():
+        reg = registry()
+        model = reg.models.get(id)
+        st.markdown(f"**{plain(model.name)}** :gray[· {plain(model.model_id)} at {provider_label(model.provider)}]")
+        if _RESULT not in st.session_state:
+            st.session_state[_RESULT] = model, result.run(partial(reg.models.test, id), model.model_id)
+            st.rerun()  # the list behind has news, too
+    with st.container():  # in one piece, in whose place the next test is shown
+        if _RESULT in st.session_state:
+            with told():
+                _tell_result(*st.session_state[_RESULT])
+        _after_test(id)
+
+
+def _after_test(id: str) -> None:
+    with _buttons():
+        if st.button("Edit", icon=":material/edit:", key="edit_tested"):
+            start(actions.EDIT, id)
+            st.rerun()
+        if st.button("Test again", icon=":material/refresh:", key="test_again"):
+            start(actions.TEST, id)
+            st.rerun()
+        if st.button("Done", type="primary", key="close_test"):
+            _end()
+            st.rerun()
+
+
+def _tell_result(model: Model, found: TestResult) -> None:
+    result.show(found)
+    measured = result.measured(found)
+    if not measured:
+        return
+    reg = registry()
+    if reg.knowledge_bases.using(model.id):
+        st.caption(result.LOCKED)
+    elif st.button(f"Save {measured:,} dimensions", icon=":material/save:", key="save_measured"):
+        reg.models.update(model.id, {"config": {"dimensions": measured}}, version=model.version)
+        flash_saved(reg, f"“{model.name}” now has {measured:,} dimensions.")
+        start(actions.TEST, model.id)
+        st.rerun()
 
 
 def _make_default(reg: Registry, model: Model) -> None:
     _end()
     with told():
         reg.models.set_default(model.id)
-        _done(f"“{model.name}” is now the default {TYPES_IN_TEXT[model.type]} model.")
+        _done(reg, f"“{model.name}” is now the default {TYPES_IN_TEXT[model.type]} model.")
 
 
 def _set_status(reg: Registry, model: Model, status: Status) -> None:
@@ -76,7 +127,7 @@ def _set_status(reg: Registry, model: Model, status: Status) -> None:
         _end()
         with told():
             reg.models.set_status(model.id, status)
-            _done(f"“{model.name}” is now {STATUSES[status].lower()}.")
+            _done(reg, f"“{model.name}” is now {STATUSES[status].lower()}.")
 
 
 @st.dialog("Deactivate model", icon=":material/block:", on_dismiss=_end)
@@ -92,8 +143,9 @@ def _confirm_deactivation(model: Model, users: Sequence[KnowledgeBase]) -> None:
         if deprecate or st.button("Deactivate", type="primary", key="deactivate_anyway"):
             with told():
                 status = Status.DEPRECATED if deprecate else Status.INACTIVE
-                registry().models.set_status(model.id, status)
-                _done(f"“{model.name}” is now {STATUSES[status].lower()}.")
+                reg = registry()
+                reg.models.set_status(model.id, status)
+                _done(reg, f"“{model.name}” is now {STATUSES[status].lower()}.")
 
 
 @st.dialog("Delete model", icon=":material/delete:", on_dismiss=_end)
@@ -137,7 +189,7 @@ def _ask_to_delete(reg: Registry, model: Model) -> None:
             with told():
                 reg.models.delete(model.id, reassign_to=heir.id if heir else None)
                 moved = f", {counted(len(users), 'knowledge base')} moved to “{heir.name}”" if heir else ""
-                _done(f"“{model.name}” was deleted{moved}.")
+                _done(reg, f"“{model.name}” was deleted{moved}.")
 
 
 def _replace_default_first(reg: Registry, model: Model) -> None:

@@ -7,22 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from registry import Registry
 from registry.errors import RegistryError
 
 _FLASH = "flash"
+_LONG = 20  # seconds, for more than a sentence
 _JOINER = "\u2060"  # has no width; addresses are looked for after backslashes are gone, so those do not help
 _LINKED = re.compile(r"https?\\:|www|@", re.IGNORECASE)
 
 
-def flash(message: str, icon: str = ":material/check_circle:") -> None:
-    """Say this on the next run, on whatever page that is."""
-    st.session_state.setdefault(_FLASH, []).append((message, icon))
+def flash(message: str, icon: str = ":material/check_circle:", seconds: int = 4) -> None:
+    """Say this on the next run, on whatever page that is, for so long."""
+    st.session_state.setdefault(_FLASH, []).append((message, icon, seconds))
+
+
+def flash_saved(reg: Registry, message: str) -> None:
+    """Say that a change was made through this handle and, where that is so, that the proxy does not follow it yet."""
+    if reg.proxy.trouble:
+        flash(f"{message} The proxy does not follow yet: {reg.proxy.trouble}", ":material/sync_problem:", _LONG)
+    else:
+        flash(message)
 
 
 def show_flashes() -> None:
     """Say what was put off."""
-    for message, icon in st.session_state.pop(_FLASH, []):
-        st.toast(plain(message), icon=icon)
+    for message, icon, seconds in st.session_state.pop(_FLASH, []):
+        st.toast(plain(message), icon=icon, duration=seconds)
 
 
 @contextmanager

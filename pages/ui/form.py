@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 from registry.providers import PROVIDERS, Provider
-from registry.records import Model, ModelType, Status
+from registry.records import Model, ModelType, Status, TestResult
 from registry.specs import ConfigField, config_fields
 
 _STATE = "form"
@@ -21,7 +21,15 @@ _NUMBER = "form_number"
 
 @dataclass
 class Form:
-    """A form in use. ``model`` is what it was loaded from, None for a new model."""
+    """A form in use.
+
+    Attributes:
+        model: what it was loaded from, None for a new model.
+        errors, message, is_stale: what came out of the last attempt to save or test it.
+        prefilled: values that were filled in for people, which may be replaced as they were not typed.
+        wants_test: the next run makes a connection test.
+        result: what came out of the last one, as long as it is about what is chosen, ``tested``.
+    """
 
     number: int
     model: Model | None
@@ -29,6 +37,9 @@ class Form:
     message: str = ""
     is_stale: bool = False
     prefilled: dict[str, Any] = field(default_factory=dict)
+    wants_test: bool = False
+    result: TestResult | None = None
+    tested: tuple[object, ...] = ()
 
     def key(self, path: str) -> str:
         """The session's key of a field."""
@@ -42,10 +53,20 @@ class Form:
         """Set a field, before it is drawn."""
         st.session_state[self.key(path)] = value
 
+    def fill(self, path: str, value: Any) -> None:
+        """Set a field to what is known, not typed."""
+        self.put(path, value)
+        self.prefilled[path] = value
+
     def start(self, path: str, value: Any) -> None:
         """Give a field its first value; one that was typed stays."""
         if value is not None:
             st.session_state.setdefault(self.key(path), value)
+
+    def forget_outcome(self) -> None:
+        """Another attempt begins."""
+        self.errors, self.message, self.is_stale = {}, "", False
+        self.result = None
 
 
 def current() -> Form | None:

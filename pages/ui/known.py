@@ -68,8 +68,7 @@ def _prefill(form: Form, kind: ModelType, provider: Provider) -> None:
     if form.model is not None:
         return
     if form.get("name") in (None, "", form.prefilled.get("name")):
-        form.put("name", id)
-        form.prefilled["name"] = id
+        form.fill("name", id)
     known = known_model(kind, provider.id, id)
     if known is None:
         return
@@ -77,17 +76,12 @@ def _prefill(form: Form, kind: ModelType, provider: Provider) -> None:
     for name, value in known.config.items():
         path = forms.config_path(kind, name)
         if form.get(path) in (None, defaults[name], form.prefilled.get(path)):
-            _put(form, path, value)
+            form.fill(path, value)
 
 
 def _take(form: Form, kind: ModelType, known: KnownModel) -> None:
     for name, value in known.config.items():
-        _put(form, forms.config_path(kind, name), value)
-
-
-def _put(form: Form, path: str, value: Any) -> None:
-    form.put(path, value)
-    form.prefilled[path] = value
+        form.fill(forms.config_path(kind, name), value)
 
 
 def _differing(form: Form, kind: ModelType, known: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ Built as an Arrow table: ten thousand rows take a few milliseconds, where a Data
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,44 +14,35 @@ from registry.providers import provider_label
 from registry.records import ModelSummary, Status
 
 from pages.ui.actions import ACTIONS, Action, offered
-from pages.ui.words import STATUS_COLORS, STATUSES, TYPES
+from pages.ui.words import PROXY_COLORS, STATUS_COLORS, STATUSES, TEST_COLORS, TESTS, TYPES, follows
 
 KEY = "models_table"
 MENU_KEY = "row_menu"
 _ROW_HEIGHT = 36
 _MOST_VISIBLE_ROWS = 14
-_STATE = ("status", "api_key", "used_by")
+_ROOM = 909  # pixels for the columns but the menu, in a window of 1360: the name takes what the others leave
+_LONGEST_NAME = 300
+_STATE = ("status", "api_key", "used_by", "test", "tested", "proxy")
 
 
-def models_table(rows: Sequence[ModelSummary], on_menu: Callable[[], None]) -> int | None:
-    """Draw the table and return the number of the row that is selected, or None."""
+def models_table(rows: Sequence[ModelSummary], on_menu: Callable[[], None], *, with_proxy: bool) -> list[ModelSummary]:
+    """Draw the table and return the rows that are selected; ``with_proxy`` adds how the proxy follows."""
+    menu = st.column_config.ButtonColumn("", width=36, type="tertiary", key=MENU_KEY, on_click=on_menu)
     event: Any = st.dataframe(
-        _arrow(rows),
-        key=KEY,
-        height=_height(rows),
-        row_height=_ROW_HEIGHT,
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config={**_columns(), "menu": _menu(on_menu)},
-        alt="Registered models",
+        **_options(rows, [] if with_proxy else ["proxy"], {"menu": menu}), on_select="rerun", selection_mode="multi-row"
     )
-    selected = event["selection"]["rows"]
-    return selected[0] if selected and selected[0] < len(rows) else None
+    return [rows[number] for number in event["selection"]["rows"] if number < len(rows)]
 
 
-def read_only_table(rows: Sequence[ModelSummary], *, with_state: bool) -> None:
-    """Draw the table for those who cannot do anything with its rows; ``with_state`` adds status, key and use."""
-    hidden = ["menu"] if with_state else ["menu", *_STATE]
-    st.dataframe(
-        _arrow(rows).drop_columns(hidden),
-        key=KEY,
-        height=_height(rows),
-        row_height=_ROW_HEIGHT,
-        hide_index=True,
-        column_config={name: column for name, column in _columns().items() if name not in hidden},
-        alt="Registered models",
-    )
+def read_only_table(rows: Sequence[ModelSummary], *, with_state: bool, with_proxy: bool) -> None:
+    """Draw the table for those who cannot do anything with its rows.
+
+    Args:
+        with_state: adds status, tests, key and use.
+        with_proxy: adds to those how the proxy follows.
+    """
+    left_out = ["menu", *_STATE] if not with_state else ["menu"] if with_proxy else ["menu", "proxy"]
+    st.dataframe(**_options(rows, left_out, {}))
 
 
 def chosen_action(label: str) -> Action:
@@ -60,10 +51,9 @@ def chosen_action(label: str) -> Action:
 
 
 def _arrow(rows: Sequence[ModelSummary]) -> pa.Table:
-    text, words = pa.string(), pa.list_(pa.string())
-    statuses = list(STATUSES)
+    text = pa.string()
     kinds = [(status, is_default) for status in Status for is_default in (False, True)]
-    menus = pa.array([[action.menu_label for action in offered(*kind)] for kind in kinds], words)
+    menus = pa.array([[action.menu_label for action in offered(*kind)] for kind in kinds], pa.list_(text))
     return pa.table(
         {
             "default": pa.array(["★" if row.is_default else "" for row in rows], text),
@@ -71,9 +61,10 @@ def _arrow(rows: Sequence[ModelSummary]) -> pa.Table:
             "type": pa.array([TYPES[row.type] for row in rows], text),  # type: ignore[index]  # a StrEnum is its text
             "provider": pa.array([provider_label(row.provider) for row in rows], text),
             "model_id": pa.array([row.model_id for row in rows], text),
-            "status": pa.array([[STATUSES[status]] for status in statuses], words).take(
-                pa.array([statuses.index(row.status) for row in rows], pa.int8())  # type: ignore[arg-type]  # as above
-            ),
+            "status": _chips([STATUSES[row.status] for row in rows], STATUSES.values()),  # type: ignore[index]  # as above
+            "test": _chips([TESTS.get(row.test_ok) for row in rows], TESTS.values()),  # type: ignore[arg-type]  # or None
+            "tested": pa.array([row.test_at for row in rows], pa.timestamp("us", tz="UTC")),
+            "proxy": _chips([follows(row) for row in rows], PROXY_COLORS),
             "api_key": pa.array(["set" if row.has_api_key else "" for row in rows], text),
             "used_by": pa.array([row.used_by for row in rows], pa.int64()),
             "updated": pa.array([row.updated_at for row in rows], pa.timestamp("us", tz="UTC")),
@@ -84,6 +75,31 @@ def _arrow(rows: Sequence[ModelSummary]) -> pa.Table:
     )
 
 
+def _chips(words: Sequence[str | None], kinds: Iterable[str]) -> Any:
+    """A column of words that are shown as chips; None shows nothing."""
+    numbers = {word: number for number, word in enumerate(kinds)}
+    chips = pa.array([[word] for word in numbers], pa.list_(pa.string()))
+    return chips.take(pa.array([None if word is None else numbers[word] for word in words], pa.int8()))
+
+
+def _options(rows: Sequence[ModelSummary], left_out: Sequence[str], more: Mapping[str, Any]) -> dict[str, Any]:
+    columns = {name: column for name, column in _columns().items() if name not in left_out}
+    if "proxy" in columns:
+        columns["updated"] = None  # no room for all: the table's own menu brings it back
+    taken = sum(column["width"] for column in columns.values() if column)
+    columns["name"] = st.column_config.TextColumn("Name", width=min(_ROOM - taken, _LONGEST_NAME))
+    return {
+        "data": _arrow(rows).drop_columns(left_out),
+        "key": KEY,
+        "height": _height(rows),
+        "row_height": _ROW_HEIGHT,
+        "hide_index": True,
+        "placeholder": "",
+        "column_config": {**columns, **more},
+        "alt": "Registered models",
+    }
+
+
 def _height(rows: Sequence[ModelSummary]) -> int:
     return _ROW_HEIGHT * (min(len(rows), _MOST_VISIBLE_ROWS) + 1) + 2
 
@@ -91,19 +107,21 @@ def _height(rows: Sequence[ModelSummary]) -> int:
 def _columns() -> dict[str, Any]:
     column = st.column_config
     return {
-        "default": column.TextColumn("★", width=35, alignment="center", help="Default of its type"),
-        "name": column.TextColumn("Name", width=190),
-        "type": column.TextColumn("Type", width=90),
-        "provider": column.TextColumn("Provider", width=130),
-        "model_id": column.TextColumn("Model ID", width=180),
-        "status": column.MultiselectColumn(
-            "Status", width=100, options=list(STATUSES.values()), color=[STATUS_COLORS[status] for status in STATUSES]
-        ),
-        "api_key": column.TextColumn("Key", width=45, help="Whether an API key is saved"),
-        "used_by": column.NumberColumn("KBs", width=45, help="Knowledge bases that use the model"),
-        "updated": column.DatetimeColumn("Updated", width=105, format="distance"),
+        "default": column.TextColumn("★", width=32, alignment="center", help="Default of its type"),
+        "type": column.TextColumn("Type", width=84),
+        "provider": column.TextColumn("Provider", width=86),
+        "model_id": column.TextColumn("Model ID", width=120),
+        "status": _chip("Status", 93, {STATUSES[status]: STATUS_COLORS[status] for status in STATUSES}),
+        "test": _chip("Test", 66, {TESTS[ok]: TEST_COLORS[ok] for ok in TESTS}, "How the last connection test went"),
+        "tested": column.DatetimeColumn("Tested", width=100, format="distance"),
+        "proxy": _chip("Proxy", 76, PROXY_COLORS, "Whether the LiteLLM proxy serves the model as it is"),
+        "api_key": column.TextColumn("Key", width=38, help="Whether an API key is saved"),
+        "used_by": column.NumberColumn("KBs", width=40, help="Knowledge bases that use the model"),
+        "updated": column.DatetimeColumn("Updated", width=100, format="distance"),
     }
 
 
-def _menu(on_menu: Callable[[], None]) -> Any:
-    return st.column_config.ButtonColumn("", width=40, type="tertiary", key=MENU_KEY, on_click=on_menu)
+def _chip(label: str, width: int, colors: Mapping[str, str], help: str | None = None) -> Any:
+    return st.column_config.MultiselectColumn(
+        label, width=width, options=list(colors), color=list(colors.values()), help=help
+    )

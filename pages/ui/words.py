@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from registry.records import ModelType, Status, SyncStep
+from datetime import UTC, datetime
+
+from registry.records import ModelSummary, ModelType, Status, SyncStep
 from registry.specs import CONFIGS
 
 TYPES = {ModelType.EMBEDDING: "Embedding", ModelType.GENERATION: "Generation", ModelType.NER: "NER"}
@@ -20,6 +22,16 @@ STATUS_HELP = {
     Status.INACTIVE: "Not offered, and refused to those that still ask for it.",
     Status.DEPRECATED: "Goes on working where it is used, but is not offered any more.",
 }
+
+TESTS = {True: "Works", False: "Fails"}
+TEST_COLORS = {True: "green", False: "red"}
+STAGES = {"endpoint": "Endpoint", "sign_in": "Sign-in", "model": "Model", "capability": "Capability"}
+WORKS = ":green[:material/check_circle:"
+FAILS = ":red[:material/cancel:"
+"""Marks of what works and what does not, each the beginning of a coloured text."""
+
+IN_STEP, WAITING, FAILED = "In step", "Waiting", "Failed"
+PROXY_COLORS = {IN_STEP: "green", WAITING: "orange", FAILED: "red"}
 
 ACTIONS = {
     "model:create": "Model registered",
@@ -98,3 +110,24 @@ def shown(value: object) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """``1 model``, ``2 models``, ``1,000 models``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def duration(milliseconds: int) -> str:
+    """``812 ms``, ``1.2 s``."""
+    return f"{milliseconds:,} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
+def ago(at: datetime) -> str:
+    """How long something is past: ``just now``, ``3 minutes ago``, ``2 days ago``."""
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            return f"{counted(int(seconds // length), unit)} ago"
+    return "just now"
+
+
+def follows(row: ModelSummary) -> str:
+    """How the proxy follows a model."""
+    if row.proxy_message:
+        return FAILED
+    return IN_STEP if row.in_step else WAITING

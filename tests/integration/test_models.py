@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import Engine, insert, select
 
 from registry import Registry, errors
 from registry.providers import PROVIDERS
 from registry.records import ModelType, Status
-from registry.tables import ModelRow
+from registry.tables import ModelRow, ModelStateRow
 from tests.factories import ADMIN, AUDITOR, BUILDERS, CANARY, VIEWER, azure, bound, created, embedding, generation, ner
 from tests.factories import ollama as ollama_model
 
@@ -240,3 +241,16 @@ def test_a_viewer_sees_active_models_without_endpoints(reg: Registry) -> None:
         as_viewer.get(hidden.id)
     assert active == as_auditor.get(active.id)
     assert hidden == as_auditor.get(hidden.id)
+
+
+def test_a_viewer_is_not_told_of_tests_and_of_the_proxy(reg: Registry, raw: Engine) -> None:
+    """Their messages may tell of endpoints: a viewer's rows have none of it, in the list and among the defaults."""
+    model = created(reg, generation(is_default=True))
+    known = {"proxy_message": "down", "test_ok": False, "test_message": "m", "test_ms": 7, "test_at": model.created_at}
+    untold = {**dict.fromkeys(known), "proxy_message": "", "in_step": True}
+    with raw.begin() as connection:
+        connection.execute(insert(ModelStateRow).values(model_id=model.id, **known))
+    for rows in (lambda models: models.overview(), lambda models: models.defaults()):
+        (seen,), (row,) = rows(reg.acting_as(VIEWER).models), rows(reg.acting_as(AUDITOR).models)
+        assert {**known, "in_step": False}.items() <= asdict(row).items()
+        assert replace(row, **untold) == seen

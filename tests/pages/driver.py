@@ -75,7 +75,11 @@ class Dashboard:
 
     def select_row(self, number: int | None) -> Self:
         """Select a row of the page's table."""
-        rows = [] if number is None else [number]
+        return self.select_rows() if number is None else self.select_rows(number)
+
+    def select_rows(self, *numbers: int) -> Self:
+        """Select rows of the page's table, and no others."""
+        rows = list(numbers)
         self.at.session_state[self.at.dataframe[0].key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
         return self.run()
 

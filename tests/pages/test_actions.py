@@ -23,10 +23,10 @@ def _noted(dashboard: Dashboard, action: str, id: str) -> Dashboard:
 
 
 OFFERED = {
-    ("active", False): ["Edit", "Set as default", "Deactivate", "Deprecate", "Delete"],
-    ("active", True): ["Edit", "Delete"],
-    ("inactive", False): ["Edit", "Activate", "Deprecate", "Delete"],
-    ("deprecated", False): ["Edit", "Activate", "Deactivate", "Delete"],
+    ("active", False): ["Edit", "Test", "Set as default", "Deactivate", "Deprecate", "Delete"],
+    ("active", True): ["Edit", "Test", "Delete"],
+    ("inactive", False): ["Edit", "Test", "Activate", "Deprecate", "Delete"],
+    ("deprecated", False): ["Edit", "Test", "Activate", "Deactivate", "Delete"],
 }
 
 

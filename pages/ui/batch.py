@@ -1,0 +1,151 @@
+"""Testing several models: a few at a time, each shown as it ends, until all are through or somebody does anything else.
+
+It runs within one run of the page, which Streamlit gives up as soon as there is a click; what is known by then is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+import streamlit as st
+from registry.errors import RegistryError
+from registry.records import ModelSummary, TestResult
+
+from pages.ui.feedback import plain
+from pages.ui.result import TICK
+from pages.ui.session import registry
+from pages.ui.words import FAILS, WORKS, counted, duration
+
+AT_ONCE = 4
+_KEY = "batch"
+_MOST_LINES = 8
+_HEIGHT = 420  # pixels; more lines are scrolled
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    ok: bool
+    message: str
+    milliseconds: int = 0
+
+
+@dataclass
+class Batch:
+    """The models to test, by id, and what came out so far."""
+
+    names: Mapping[str, str]
+    outcomes: dict[str, _Outcome] = field(default_factory=dict)
+    is_wanted: bool = True
+
+    @property
+    def left(self) -> list[str]:
+        """The ids of those that have no outcome."""
+        return [id for id in self.names if id not in self.outcomes]
+
+
+def start(rows: Sequence[ModelSummary]) -> None:
+    """Note that these models are to be tested; `draw` does it."""
+    st.session_state[_KEY] = Batch({row.id: row.name for row in rows})
+
+
+def is_open() -> bool:
+    """Whether there is a test of several models to be drawn."""
+    return _KEY in st.session_state
+
+
+def draw() -> None:
+    """Carry out the test that was noted, or show what came out of it."""
+    batch: Batch = st.session_state[_KEY]
+    is_wanted, batch.is_wanted = batch.is_wanted, False
+    if is_wanted:
+        st.empty()  # in the place of what the run before drew, which would stay there until this one ends
+    with st.container(border=True):
+        if is_wanted:
+            _run(batch)
+        else:
+            _summary(batch)
+
+
+def _close() -> None:
+    del st.session_state[_KEY]
+
+
+def _go_on(batch: Batch) -> None:
+    batch.is_wanted = True
+
+
+def _run(batch: Batch) -> None:
+    total = len(batch.names)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(f"Testing {counted(total, 'model')}", anchor=False, width="content")
+        st.button("Stop", icon=":material/stop_circle:", key="stop_batch", help="Calls that are under way still end.")
+    bar = st.progress(0.0)
+    lines = st.container(height=_height(total), border=False, autoscroll=True, gap="xsmall")
+    for id, outcome in batch.outcomes.items():
+        lines.markdown(_line(batch, id, outcome))
+    for found in _tested(batch.left):
+        batch.outcomes |= found
+        for id, outcome in found.items():
+            lines.markdown(_line(batch, id, outcome))
+        done = len(batch.outcomes)
+        bar.progress(done / total, f"{done:,} of {total:,} tested")
+    st.rerun()
+
+
+def _tested(ids: Iterable[str]) -> Iterator[dict[str, _Outcome]]:
+    """Test these; gives what came in since it was last asked, which may be nothing. Who tests is established anew for
+    each: nobody goes on with a sign-in that has ended."""
+    waiting = iter(ids)
+    running: dict[Future[TestResult], str] = {}
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        while True:
+            for id in islice(waiting, AT_ONCE - len(running)):
+                running[pool.submit(registry().models.test, id)] = id
+            if not running:
+                return
+            done = wait(running, timeout=TICK, return_when=FIRST_COMPLETED).done
+            yield {running.pop(future): _outcome(future) for future in done}
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _outcome(future: Future[TestResult]) -> _Outcome:
+    try:
+        result = future.result()
+    except RegistryError as error:
+        return _Outcome(False, error.message)
+    return _Outcome(result.ok, result.message, result.latency_ms)
+
+
+def _summary(batch: Batch) -> None:
+    failed = {id: outcome for id, outcome in batch.outcomes.items() if not outcome.ok}
+    worked = {id: outcome for id, outcome in batch.outcomes.items() if outcome.ok}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(_headline(batch, len(worked), len(failed)), anchor=False)
+        if batch.left:
+            label = f"Test the other {len(batch.left):,}"
+            st.button(label, icon=":material/play_circle:", on_click=_go_on, args=(batch,), key="go_on")
+        st.button("Close", on_click=_close, key="close_batch")
+    with st.container(height=_height(len(batch.outcomes)), border=False, gap="xsmall"):
+        for id, outcome in {**failed, **worked}.items():
+            st.markdown(_line(batch, id, outcome))
+
+
+def _headline(batch: Batch, worked: int, failed: int) -> str:
+    if batch.left:
+        return f"Stopped: {len(batch.outcomes):,} of {counted(len(batch.names), 'model')} tested, {failed:,} failed"
+    return f"{worked:,} of {counted(len(batch.names), 'model')} work" if failed else f"All {worked:,} models work"
+
+
+def _line(batch: Batch, id: str, outcome: _Outcome) -> str:
+    took = f" · {duration(outcome.milliseconds)}" if outcome.milliseconds else ""
+    return f"{WORKS if outcome.ok else FAILS}] **{plain(batch.names[id])}**{took} · {plain(outcome.message)}"
+
+
+def _height(lines: int) -> int | Literal["content"]:
+    return _HEIGHT if lines > _MOST_LINES else "content"

@@ -1,0 +1,83 @@
+"""A connection test as people see it: while it runs, and how far it came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import streamlit as st
+from registry.records import TestResult
+
+from pages.ui.feedback import plain
+from pages.ui.words import FAILS, STAGES, WORKS, duration
+
+TICK = 0.25
+"""Seconds between two looks at a test that is running; with each, Streamlit can be told to do something else."""
+
+LOCKED = (
+    "The dimensions cannot be changed: knowledge bases hold vectors made under them. If the model now makes others, "
+    "register it anew."
+)
+
+_PATIENCE = 1.0
+_SLOW = "This can take up to 15 seconds, and longer where a model has to be loaded first."
+_NO_BREAK = "\u00a0"
+_AHEAD = ":gray[:material/radio_button_unchecked:"
+
+
+def run(call: Callable[[], TestResult], what: str) -> TestResult:
+    """Make a test and show meanwhile what is called. Whoever does something else on the page ends the waiting.
+
+    Args:
+        call: the test, on a handle of its own: it runs in another thread, where nobody is signed in.
+        what: is called.
+
+    Raises:
+        RegistryError: nothing was sent.
+    """
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(call)
+    pool.shutdown(wait=False)
+    begun = time.monotonic()
+    st.empty()  # in the place of the last result, which would stay there until this run ends
+    with st.spinner(f"Calling {plain(what)}…", show_time=True):
+        note = st.empty()
+        while not wait([future], timeout=TICK).done:
+            note.caption(_SLOW if time.monotonic() - begun > _PATIENCE else "")
+    return future.result()
+
+
+def show(result: TestResult) -> None:
+    """How far a test came, what came out, and what the provider said."""
+    st.markdown(_path(result))
+    st.markdown(f"**{plain(result.message)}**")
+    facts = _facts(result)
+    if facts:
+        st.caption(" · ".join(facts))
+    if "answer" in result.details:
+        st.caption(f"Answer: {plain(result.details['answer'])}")
+
+
+def measured(result: TestResult) -> int | None:
+    """The dimensions that a model really has, where others are configured."""
+    found: int | None = result.details["dimensions"] if result.kind == "wrong_dimensions" else None
+    return found
+
+
+def _path(result: TestResult) -> str:
+    """The stages, each with a mark that can be told without its colour."""
+    reached = list(STAGES).index(result.stage)
+    marks = [WORKS] * reached + [WORKS if result.ok else FAILS] + [_AHEAD] * (len(STAGES) - reached - 1)
+    return " → ".join(f"{mark}{_NO_BREAK}{stage}]" for mark, stage in zip(marks, STAGES.values(), strict=True))
+
+
+def _facts(result: TestResult) -> list[str]:
+    found, facts = result.details, []
+    if result.latency_ms:
+        facts.append(duration(result.latency_ms))
+    if "dimensions" in found:
+        facts.append(f"{found['dimensions']:,} dimensions, length {found['norm']:g}")
+    if "preview" in found:
+        facts.append(f"“{plain(found['preview'])}”")
+    return facts

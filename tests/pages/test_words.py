@@ -1,0 +1,32 @@
+"""The words of the pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pages.ui.words import ago, duration
+
+
+@pytest.mark.parametrize(
+    ("past", "said"),
+    [
+        ({"seconds": 5}, "just now"),
+        ({"seconds": 70}, "1 minute ago"),
+        ({"minutes": 59}, "59 minutes ago"),
+        ({"minutes": 90}, "1 hour ago"),
+        ({"hours": 23}, "23 hours ago"),
+        ({"days": 2, "hours": 5}, "2 days ago"),
+        ({"days": -1}, "just now"),
+    ],
+)
+def test_how_long_ago(past: dict[str, float], said: str) -> None:
+    """The largest unit that fits, counted; what lies ahead, by a clock that is wrong, is now."""
+    assert said == ago(datetime.now(UTC) - timedelta(**past))
+
+
+@pytest.mark.parametrize(("milliseconds", "said"), [(0, "0 ms"), (812, "812 ms"), (1000, "1.0 s"), (15_250, "15.2 s")])
+def test_how_long_a_call_took(milliseconds: int, said: str) -> None:
+    """Milliseconds up to a second, then seconds."""
+    assert said == duration(milliseconds)
