@@ -594,6 +594,20 @@ def test_a_temporary_alias_is_removed_whatever_happens(reg: Registry, fake_proxy
     assert {} == served(fake_proxy)
 
 
+def test_a_test_goes_the_way_that_will_be_used(reg: Registry, fake_proxy: FakeProxy) -> None:
+    """A model is tested by its alias; an unsaved, edited or inactive one by an alias that is gone afterwards."""
+    model, resting = created(reg), created(reg, generation(status="inactive"))
+    before = fake_proxy.served()
+    assert reg.models.test(model.id, actor=ADMIN).ok
+    assert [alias(model)] == [each.body["model"] for each in fake_proxy.requests if "/chat/" in each.path]
+    assert reg.models.test(generation(), actor=ADMIN).ok
+    assert reg.models.test(model.id, {"model_id": "gpt-4.1"}, actor=ADMIN).ok
+    assert reg.models.test(resting.id, actor=ADMIN).ok
+    called = [each.body["model"] for each in fake_proxy.requests if "/chat/" in each.path][1:]
+    assert [True] * 3 == [name.startswith("db-test-") for name in called]
+    assert before == fake_proxy.served()
+
+
 def test_the_id_of_an_entry_belongs_to_what_is_registered() -> None:
     """The same content has the same id; another model, epoch, key, parameter, mode or store another one."""
     base: dict[str, Any] = {

@@ -14,6 +14,7 @@ from registry import ModelCreate, ModelUpdate, Registry, Settings, errors, probe
 from registry.crypto import Keyring
 from registry.egress import Policy
 from registry.errors import ProxyError
+from registry.models import Models
 from registry.probe import Carrier
 from registry.store import Store
 from registry.tables import Base
@@ -23,7 +24,7 @@ from tests.providers import Answer, Listener, Provider, Proxy, Request, model_at
 
 MASTER = "sk-master-e51c2d84b06a"
 Connect = Callable[[Settings], Registry]
-Through = Callable[[Carrier], Registry]
+Through = Callable[[Carrier], Models]
 
 
 @pytest.fixture
@@ -35,16 +36,9 @@ def server() -> Iterator[Provider]:
 
 @pytest.fixture
 def through(settings: Settings) -> Iterator[Through]:
-    """A registry on the same store that tests through a proxy."""
-    opened: list[Registry] = []
-
-    def connect(carrier: Carrier) -> Registry:
-        opened.append(Registry(settings, Store(settings.database_url), Keyring([KEY_A]), carrier=carrier))
-        return opened[-1]
-
-    yield connect
-    for registry in opened:
-        registry.close()
+    """The models of the same store, tested through a proxy."""
+    with closing(Store(settings.database_url)) as store:
+        yield lambda carrier: Models(store, Keyring([KEY_A]), carrier=carrier)
 
 
 def last_entry(reg: Registry) -> tuple[Any, ...]:
@@ -247,7 +241,7 @@ def test_through_the_proxy_a_served_model_is_called_by_its_alias(
     proxy = Proxy(server.url, MASTER)
     for status in ("active", "deprecated"):
         model = created(reg, model_at("https://models.example.com", status=status))
-        assert through(proxy).models.test(model.id, actor=ADMIN).ok
+        assert through(proxy).test(model.id, actor=ADMIN).ok
         assert (f"db-{model.id}", MASTER) == (_model(server.requests[-1]), server.requests[-1].key)
     assert ([], "proxy") == (proxy.served, last_entry(reg)[5]["via"])
 
@@ -260,10 +254,10 @@ def test_what_the_proxy_does_not_serve_is_served_for_a_while(
     proxy, spec = Proxy(server.url, MASTER), model_at("https://models.example.com")
     handle = through(proxy)
     if case == "unsaved":
-        result = handle.models.test(spec, actor=ADMIN)
+        result = handle.test(spec, actor=ADMIN)
     else:
         model = created(reg, {**spec, "status": "inactive" if case == "inactive" else "active"})
-        result = handle.models.test(model.id, {"model_id": "edited"} if case == "edited" else None, actor=ADMIN)
+        result = handle.test(model.id, {"model_id": "edited"} if case == "edited" else None, actor=ADMIN)
     assert result.ok, result
     (served,) = proxy.served
     model_id = "edited" if case == "edited" else "gpt-4o"
@@ -312,7 +306,7 @@ def test_the_proxys_failures_are_told_from_the_providers(
     kind, status, body = PROXY_FAILURES[failure]
     server.fail(status, body)
     model = created(reg, model_at("https://models.example.com"))
-    result = through(Proxy(server.url, MASTER)).models.test(model.id, actor=ADMIN)
+    result = through(Proxy(server.url, MASTER)).test(model.id, actor=ADMIN)
     assert (False, kind) == (result.ok, result.kind), result
     assert "model group" not in str(result.details)
 
@@ -320,12 +314,12 @@ def test_the_proxys_failures_are_told_from_the_providers(
 def test_a_proxy_that_is_not_there(reg: Registry, through: Through) -> None:
     """Nobody listens at its address, or it does not take the temporary model."""
     model = created(reg, model_at("https://models.example.com"))
-    assert "proxy_down" == through(Proxy("http://127.0.0.1:1", MASTER)).models.test(model.id, actor=ADMIN).kind
+    assert "proxy_down" == through(Proxy("http://127.0.0.1:1", MASTER)).test(model.id, actor=ADMIN).kind
 
     def refuse(_params: Mapping[str, Any], _mode: str) -> Any:
         raise ProxyError(f"The proxy said: {CANARY} and {MASTER}")
 
-    result = through(Proxy("http://127.0.0.1:1", MASTER, refuse)).models.test(model_at("http://x"), actor=ADMIN)
+    result = through(Proxy("http://127.0.0.1:1", MASTER, refuse)).test(model_at("http://x"), actor=ADMIN)
     assert ("proxy_down", "The proxy said: [hidden] and [hidden]") == (result.kind, result.details["answer"])
 
 
@@ -350,7 +344,7 @@ def test_neither_key_is_shown_when_the_proxy_tells_them(
     """The model's own, which the proxy's redaction may miss, and the master key."""
     model = created(reg, model_at("https://models.example.com"))
     server.answer = lambda request: Answer(status, _of_provider("APIError", f"X - {request.key} {CANARY.upper()}"))
-    result = through(Proxy(server.url, MASTER)).models.test(model.id, actor=ADMIN)
+    result = through(Proxy(server.url, MASTER)).test(model.id, actor=ADMIN)
     assert "[hidden]" in result.details["answer"]
     with raw.connect() as connection:
         stored = [connection.execute(text(f"SELECT * FROM {table}")).all() for table in Base.metadata.tables]
