@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 from registry import Registry, Role
@@ -15,7 +16,7 @@ from pages.ui import batch, dialogs
 from pages.ui.actions import TEST, offered
 from pages.ui.feedback import flash, plain, told
 from pages.ui.session import require
-from pages.ui.table import MENU_KEY, chosen_action, models_table, read_only_table
+from pages.ui.table import MENU_KEY, chosen_action, models_table, offered_table
 from pages.ui.words import FAILS, IN_STEP, STATUSES, TYPES, WORKS, ago, counted, duration, follows
 
 EDIT_PAGE = "edit.py"
@@ -45,16 +46,18 @@ def main() -> None:
         return
     total = counted(sum(counts.values()), "model")
     count = total if len(rows) == sum(counts.values()) else f"{len(rows):,} of {total}"
-    if _role(reg) is not Role.ADMIN:
+    if _role(reg) is Role.VIEWER:
         st.caption(f"{count}.")
-        read_only_table(rows, with_state=_role(reg) is Role.AUDITOR, with_proxy=reg.proxy.is_configured)
+        offered_table(rows)
         return
+    may_change = _role(reg) is Role.ADMIN
     st.session_state["row_ids"] = [row.id for row in rows]
     bar = st.container()
-    selected = models_table(rows, on_menu=_remember_choice, with_proxy=reg.proxy.is_configured)
+    selected = models_table(rows, _remember_choice if may_change else None, with_proxy=reg.proxy.is_configured)
     with bar:
-        _bar(reg, selected, count)
-    dialogs.show(reg)
+        _bar(reg, selected, count, may_change=may_change)
+    if may_change:
+        dialogs.show(reg)
 
 
 def _role(reg: Registry) -> Role | None:
@@ -138,17 +141,17 @@ def _filters(reg: Registry) -> dict[str, str | None]:
     return {"type": None if kind == ALL else kind, "provider": provider, "status": status, "search": search}
 
 
-def _bar(reg: Registry, selected: Sequence[ModelSummary], count: str) -> None:
+def _bar(reg: Registry, selected: Sequence[ModelSummary], count: str, *, may_change: bool) -> None:
     """The actions of what is selected, for hands that stay on the keyboard. Always two lines, so that the table stays
     where it is while one selects."""
-    if not selected:
+    if len(selected) == 1:
+        _actions(selected[0], may_change=may_change)
+        _news(reg, selected[0], may_change=may_change)
+    elif not selected or not may_change:
         with st.container(vertical_alignment="center", height=_BAR, border=False):
             st.markdown(f"**{count}**")
         hint = "To change one, open its menu :material/more_vert: or select it (Shift + Space)."
-        st.caption(f"{hint} Select several to test them together.")
-    elif len(selected) == 1:
-        _actions(selected[0])
-        _news(reg, selected[0])
+        st.caption(f"{hint} Select several to test them together." if may_change else "Select one to read how it does.")
     else:
         chosen = counted(len(selected), "model")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -158,10 +161,11 @@ def _bar(reg: Registry, selected: Sequence[ModelSummary], count: str) -> None:
         st.caption("A test calls each of them once.")
 
 
-def _actions(row: ModelSummary) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+def _actions(row: ModelSummary, *, may_change: bool) -> None:
+    height: Any = "content" if may_change else _BAR
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", height=height, border=False):
         st.markdown(f"**{plain(row.name)}**", width="content")
-        for action in offered(Status(row.status), row.is_default):
+        for action in offered(Status(row.status), row.is_default) if may_change else ():
             st.button(
                 action.label,
                 icon=f":material/{action.icon}:",
@@ -171,7 +175,7 @@ def _actions(row: ModelSummary) -> None:
             )
 
 
-def _news(reg: Registry, row: ModelSummary) -> None:
+def _news(reg: Registry, row: ModelSummary, *, may_change: bool) -> None:
     """How the last test of a model went, and what keeps the proxy from following."""
     st.caption(_last_test(row))
     if not reg.proxy.is_configured or follows(row) == IN_STEP:
@@ -179,7 +183,7 @@ def _news(reg: Registry, row: ModelSummary) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         why = row.proxy_message or "this version was not sent to it yet."
         st.caption(f":orange[:material/sync_problem:] The LiteLLM proxy does not follow: {plain(why)}")
-        if st.button("Sync with proxy", icon=":material/sync:", type="tertiary", key="sync_row"):
+        if may_change and st.button("Sync with proxy", icon=":material/sync:", type="tertiary", key="sync_row"):
             _sync(reg, row)
 
 

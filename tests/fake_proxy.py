@@ -166,7 +166,7 @@ class FakeProxy(FaultyServer):
                 return self._list(request.query)
             case "GET", ["v2", "model", "info"]:
                 return self._page(request.query)
-            case "POST", ["v1", "chat", "completions"] | ["v1", "embeddings"] | ["chat", "completions"] | ["embeddings"]:
+            case "POST", [*_, "chat", "completions"] | [*_, "embeddings"]:  # with /v1 and without
                 return self._call(request.path.removeprefix("/v1"), request.body)
             case (("POST" | "PATCH"), ["model", *_]):
                 with self.lock:

@@ -6,6 +6,7 @@ Built as an Arrow table: ten thousand rows take a few milliseconds, where a Data
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from registry.providers import provider_label
 from registry.records import ModelSummary, Status
 
 from pages.ui.actions import ACTIONS, Action, offered
-from pages.ui.words import PROXY_COLORS, STATUS_COLORS, STATUSES, TEST_COLORS, TESTS, TYPES, follows
+from pages.ui.words import PROXY_COLORS, STATUS_COLORS, STATUSES, TEST_COLORS, TESTS, TYPES, follows, tested
 
 KEY = "models_table"
 MENU_KEY = "row_menu"
@@ -22,27 +23,29 @@ _ROW_HEIGHT = 36
 _MOST_VISIBLE_ROWS = 14
 _ROOM = 909  # pixels for the columns but the menu, in a window of 1360: the name takes what the others leave
 _LONGEST_NAME = 300
-_STATE = ("status", "api_key", "used_by", "test", "tested", "proxy")
+_STATE = ("status", "api_key", "used_by", "test", "proxy")
 
 
-def models_table(rows: Sequence[ModelSummary], on_menu: Callable[[], None], *, with_proxy: bool) -> list[ModelSummary]:
-    """Draw the table and return the rows that are selected; ``with_proxy`` adds how the proxy follows."""
+def models_table(
+    rows: Sequence[ModelSummary], on_menu: Callable[[], None] | None, *, with_proxy: bool
+) -> list[ModelSummary]:
+    """Draw the table and return the rows that are selected.
+
+    Args:
+        on_menu: called when something was chosen from a row's menu; without it, rows have none.
+        with_proxy: adds how the proxy follows.
+    """
+    left_out = [*([] if on_menu else ["menu"]), *([] if with_proxy else ["proxy"])]
     menu = st.column_config.ButtonColumn("", width=36, type="tertiary", key=MENU_KEY, on_click=on_menu)
     event: Any = st.dataframe(
-        **_options(rows, [] if with_proxy else ["proxy"], {"menu": menu}), on_select="rerun", selection_mode="multi-row"
+        **_options(rows, left_out, {"menu": menu} if on_menu else {}), on_select="rerun", selection_mode="multi-row"
     )
     return [rows[number] for number in event["selection"]["rows"] if number < len(rows)]
 
 
-def read_only_table(rows: Sequence[ModelSummary], *, with_state: bool, with_proxy: bool) -> None:
-    """Draw the table for those who cannot do anything with its rows.
-
-    Args:
-        with_state: adds status, tests, key and use.
-        with_proxy: adds to those how the proxy follows.
-    """
-    left_out = ["menu", *_STATE] if not with_state else ["menu"] if with_proxy else ["menu", "proxy"]
-    st.dataframe(**_options(rows, left_out, {}))
+def offered_table(rows: Sequence[ModelSummary]) -> None:
+    """Draw the table for those who see what is offered and nothing of its state."""
+    st.dataframe(**_options(rows, ["menu", *_STATE], {}))
 
 
 def chosen_action(label: str) -> Action:
@@ -50,7 +53,7 @@ def chosen_action(label: str) -> Action:
     return next(action for action in ACTIONS if action.menu_label == label)
 
 
-def _arrow(rows: Sequence[ModelSummary]) -> pa.Table:
+def _arrow(rows: Sequence[ModelSummary], tests: Sequence[str | None]) -> pa.Table:
     text = pa.string()
     kinds = [(status, is_default) for status in Status for is_default in (False, True)]
     menus = pa.array([[action.menu_label for action in offered(*kind)] for kind in kinds], pa.list_(text))
@@ -62,8 +65,7 @@ def _arrow(rows: Sequence[ModelSummary]) -> pa.Table:
             "provider": pa.array([provider_label(row.provider) for row in rows], text),
             "model_id": pa.array([row.model_id for row in rows], text),
             "status": _chips([STATUSES[row.status] for row in rows], STATUSES.values()),  # type: ignore[index]  # as above
-            "test": _chips([TESTS.get(row.test_ok) for row in rows], TESTS.values()),  # type: ignore[arg-type]  # or None
-            "tested": pa.array([row.test_at for row in rows], pa.timestamp("us", tz="UTC")),
+            "test": _chips(tests, dict.fromkeys(filter(None, tests))),
             "proxy": _chips([follows(row) for row in rows], PROXY_COLORS),
             "api_key": pa.array(["set" if row.has_api_key else "" for row in rows], text),
             "used_by": pa.array([row.used_by for row in rows], pa.int64()),
@@ -83,13 +85,13 @@ def _chips(words: Sequence[str | None], kinds: Iterable[str]) -> Any:
 
 
 def _options(rows: Sequence[ModelSummary], left_out: Sequence[str], more: Mapping[str, Any]) -> dict[str, Any]:
-    columns = {name: column for name, column in _columns().items() if name not in left_out}
-    if "proxy" in columns:
-        columns["updated"] = None  # no room for all: the table's own menu brings it back
-    taken = sum(column["width"] for column in columns.values() if column)
+    now = datetime.now(UTC)
+    tests = [tested(row, now) for row in rows]
+    columns = {name: column for name, column in _columns(tests).items() if name not in left_out}
+    taken = sum(column["width"] for column in columns.values())
     columns["name"] = st.column_config.TextColumn("Name", width=min(_ROOM - taken, _LONGEST_NAME))
     return {
-        "data": _arrow(rows).drop_columns(left_out),
+        "data": _arrow(rows, tests).drop_columns(left_out),
         "key": KEY,
         "height": _height(rows),
         "row_height": _ROW_HEIGHT,
@@ -104,16 +106,16 @@ def _height(rows: Sequence[ModelSummary]) -> int:
     return _ROW_HEIGHT * (min(len(rows), _MOST_VISIBLE_ROWS) + 1) + 2
 
 
-def _columns() -> dict[str, Any]:
+def _columns(tests: Sequence[str | None]) -> dict[str, Any]:
     column = st.column_config
+    colors = {text: TEST_COLORS[text.startswith(TESTS[True])] for text in tests if text}
     return {
         "default": column.TextColumn("★", width=32, alignment="center", help="Default of its type"),
         "type": column.TextColumn("Type", width=84),
-        "provider": column.TextColumn("Provider", width=86),
-        "model_id": column.TextColumn("Model ID", width=120),
+        "provider": column.TextColumn("Provider", width=84),
+        "model_id": column.TextColumn("Model ID", width=116),
         "status": _chip("Status", 93, {STATUSES[status]: STATUS_COLORS[status] for status in STATUSES}),
-        "test": _chip("Test", 66, {TESTS[ok]: TEST_COLORS[ok] for ok in TESTS}, "How the last connection test went"),
-        "tested": column.DatetimeColumn("Tested", width=100, format="distance"),
+        "test": _chip("Test", 102, colors, "How the last connection test went, and how long ago"),
         "proxy": _chip("Proxy", 76, PROXY_COLORS, "Whether the LiteLLM proxy serves the model as it is"),
         "api_key": column.TextColumn("Key", width=38, help="Whether an API key is saved"),
         "used_by": column.NumberColumn("KBs", width=40, help="Knowledge bases that use the model"),

@@ -24,6 +24,7 @@ STATUS_HELP = {
 }
 
 TESTS = {True: "Works", False: "Fails"}
+_SHORT = {"day": "d", "hour": "h", "minute": "min"}
 TEST_COLORS = {True: "green", False: "red"}
 STAGES = {"endpoint": "Endpoint", "sign_in": "Sign-in", "model": "Model", "capability": "Capability"}
 WORKS = ":green[:material/check_circle:"
@@ -119,11 +120,23 @@ def duration(milliseconds: int) -> str:
 
 def ago(at: datetime) -> str:
     """How long something is past: ``just now``, ``3 minutes ago``, ``2 days ago``."""
-    seconds = (datetime.now(UTC) - at).total_seconds()
-    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            return f"{counted(int(seconds // length), unit)} ago"
-    return "just now"
+    number, unit = _age(at, datetime.now(UTC))
+    return f"{counted(number, unit)} ago" if unit else "just now"
+
+
+def tested(row: ModelSummary, now: datetime) -> str | None:
+    """The last test of a model, short: ``Works · 3 h``; None where there was none."""
+    if row.test_ok is None or row.test_at is None:
+        return None
+    number, unit = _age(row.test_at, now)
+    return f"{TESTS[row.test_ok]} · {f'{number} {_SHORT[unit]}' if unit else 'now'}"
+
+
+def _age(at: datetime, now: datetime) -> tuple[int, str]:
+    """In the largest unit that fits; in none, where it is less than a minute."""
+    seconds = (now - at).total_seconds()
+    units = (("day", 86_400), ("hour", 3600), ("minute", 60))
+    return next(((int(seconds // length), unit) for unit, length in units if seconds >= length), (0, ""))
 
 
 def follows(row: ModelSummary) -> str:

@@ -47,7 +47,6 @@ def test_starting_brings_the_proxy_up_to_date(
     fake_proxy.faults = lambda *_: Fault("hang") if not answering.wait(60) else None
     running = started(environment)
     visitor = visitors(running)
-    visitor.sign_in(running.link())
     visitor.open()
     expect(visitor.cells("Name")).to_have_text([model.name])
     assert [] == fake_proxy.writes

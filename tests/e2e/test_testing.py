@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -71,7 +72,7 @@ def test_a_model_is_tested_before_and_after_it_is_saved(visitor: Visitor, provid
     expect(page.get_by_role("dialog")).to_contain_text("It works: vectors of 768 dimensions.")
     visitor.click("Done")
     expect(page.get_by_role("dialog")).to_be_hidden()
-    expect(visitor.cells("Test")).to_have_text(["Works"])
+    expect(visitor.cells("Test")).to_have_text([re.compile("^Works")])
     assert len(provider.requests) == 3
 
 
@@ -107,7 +108,6 @@ def test_others_are_not_kept_waiting(
     running = started(environment)
     one, two = visitors(running), visitors(running)
     for visitor in (one, two):
-        visitor.sign_in(running.link())
         visitor.open()
     select(one, 0, 1)
     one.page.get_by_role("button", name="Test 2 models").click()
@@ -121,7 +121,7 @@ def test_others_are_not_kept_waiting(
     one.click("Stop")
     expect(one.page.get_by_role("heading", name="Stopped: 1 of 2 models tested, 0 failed")).to_be_visible()
     one.click("Close")
-    expect(one.cells("Test")).to_have_text(["Works", ""])
+    expect(one.cells("Test")).to_have_text([re.compile("^Works"), ""])
     one.open_menu("Hangs")
     one.page.get_by_role("menuitem", name="Test").click()
     expect(one.page.get_by_text("This can take up to 15 seconds")).to_be_visible()
@@ -146,7 +146,6 @@ def test_the_list_fits_the_window(
         created(reg)
     running = started(environment)
     visitor = visitors(running)
-    visitor.sign_in(running.link())
     visitor.open()
     expect(visitor.cells("Name")).to_have_count(3)
     expect(visitor.page.locator("th", has_text="Proxy")).to_have_count(int(has_proxy))

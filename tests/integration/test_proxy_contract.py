@@ -253,10 +253,11 @@ def test_a_blocked_entry_is_listed_as_blocked_and_not_served(admin: Admin) -> No
     assert 200 == admin.chat().status_code
 
 
-def test_an_alias_that_is_not_registered_cannot_be_called(admin: Admin) -> None:
-    """For chat and embeddings, with a text that says so."""
-    for path, body in (("/v1/chat/completions", {"messages": []}), ("/v1/embeddings", {"input": "x"})):
-        answer = admin.client.post(path, json={"model": admin.alias, **body})
+@pytest.mark.parametrize("prefix", ["/v1", ""])
+def test_an_alias_that_is_not_registered_cannot_be_called(admin: Admin, prefix: str) -> None:
+    """For chat and embeddings, with ``/v1`` and without, with a text that says so."""
+    for path, body in (("/chat/completions", {"messages": []}), ("/embeddings", {"input": "x"})):
+        answer = admin.client.post(prefix + path, json={"model": admin.alias, **body})
         assert 400 == answer.status_code
         assert f"Invalid model name passed in model={admin.alias}." in answer.json()["error"]["message"]
 

@@ -17,7 +17,9 @@ from tests.pages.driver import MAIN, TIMEOUT, Dashboard
 SignIn = Callable[[Actor | None], None]
 PAGES = ("models", "edit", "audit")
 ENDPOINT = "http://models.internal:8080"
-ALL_COLUMNS = ["default", "name", "type", "provider", "model_id", "status", "api_key", "used_by", "updated", "menu"]
+ALL_COLUMNS = [
+    *("default", "name", "type", "provider", "model_id", "status", "test", "api_key", "used_by", "updated", "menu"),
+]
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_viewers_cannot_filter_for_others(dashboard: Dashboard, store: Registry,
 
 
 def test_auditors_see_all_models_and_change_none(dashboard: Dashboard, store: Registry, sign_in: SignIn) -> None:
-    """All statuses and all columns but the menu; selecting leads nowhere."""
+    """All statuses and all columns but the menu; a row that is selected offers nothing to do."""
     sign_in(AUDITOR)
     dashboard.open()
     assert dashboard.names == ["In use", "Retired"]

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pages.ui.words import ago, duration
+from pages.ui.words import ago, duration, tested
+from registry import ModelSummary
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,26 @@ from pages.ui.words import ago, duration
 def test_how_long_ago(past: dict[str, float], said: str) -> None:
     """The largest unit that fits, counted; what lies ahead, by a clock that is wrong, is now."""
     assert said == ago(datetime.now(UTC) - timedelta(**past))
+
+
+@pytest.mark.parametrize(
+    ("ok", "past", "said"),
+    [
+        (None, {}, None),
+        (True, {"seconds": 59}, "Works · now"),
+        (False, {"minutes": 3}, "Fails · 3 min"),
+        (True, {"hours": 30}, "Works · 1 d"),
+        (False, {"hours": 2}, "Fails · 2 h"),
+    ],
+)
+def test_the_last_test_in_short(ok: bool | None, past: dict[str, float], said: str | None) -> None:
+    """How it went and how long ago, for a narrow column; nothing of a model that was never tested."""
+    now = datetime.now(UTC)
+    tested_at = None if ok is None else now - timedelta(**past)
+    row = ModelSummary(
+        *("id", "Name", "ner", "openai", "m", "active", False, True, 0, now), True, "", ok, "", 1, tested_at
+    )
+    assert said == tested(row, now)
 
 
 @pytest.mark.parametrize(("milliseconds", "said"), [(0, "0 ms"), (812, "812 ms"), (1000, "1.0 s"), (15_250, "15.2 s")])
