@@ -18,6 +18,7 @@ from registry.records import ModelType, Status
 from registry.specs import CONFIGS, MAX_NAME, Config, Input, ModelCreate, ModelUpdate, Name, no_environment, plain
 
 MAX_KEY = 4096
+_MASKS = ("***", "...")
 _REQUIRED = "Required."
 
 Errors = dict[str, str]
@@ -139,6 +140,8 @@ def _plain_key(key: str) -> str:
         raise ValueError(f"At most {MAX_KEY:,} characters.")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ValueError("Must hold only plain ASCII characters, without spaces or line breaks.")
+    if any(mask in key for mask in _MASKS):
+        raise ValueError("Looks like a key that was masked for display. Enter the whole key.")
     return no_environment(key)
 
 

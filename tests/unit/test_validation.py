@@ -86,6 +86,8 @@ def test_a_pydantic_object_is_taken_like_a_mapping() -> None:
         ({"api_key": "schlüssel"}, "api_key"),
         ({"api_key": MEGABYTE}, "api_key"),
         ({"api_key": "os.environ/OPENAI_API_KEY"}, "api_key"),
+        ({"api_key": "**********"}, "api_key"),
+        ({"api_key": "sk-...4f2a"}, "api_key"),
         ({"api_key": 5}, "api_key"),
         ({"connection": {"deployment": "x"}}, "connection"),
         ({"connection": {"organization": "a\x07b"}}, "connection.organization"),
