@@ -1,16 +1,32 @@
-"""What an edit does to a model: merging it, filling the row, and telling what changed. Nothing here commits."""
+"""What an edit does to a model: merging it, filling the row, finishing it, and telling what changed.
+
+Nothing here commits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry import audit, queries, validation
-from registry.errors import AlreadyExistsError, EndpointChangedError
+from registry.actors import Actor
+from registry.crypto import Keyring
+from registry.errors import (
+    AlreadyExistsError,
+    ContractError,
+    DecryptionError,
+    DefaultModelError,
+    EndpointChangedError,
+    InUseError,
+)
+from registry.queries import Contract, bases_using, contract, default_ids
+from registry.records import KnowledgeBase, Status
 from registry.specs import ModelCreate
+from registry.store import Clock
 from registry.tables import ModelRow
 
 
@@ -74,3 +90,75 @@ def delta(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tupl
         old, new = found["api_key"]
         found["api_key"] = ("set" if old else None, ("changed" if old else "set") if new else None)
     return found
+
+
+def sealed(keyring: Keyring, row: ModelRow, key: SecretStr) -> tuple[str | None, str | None]:
+    """Ciphertext and key id to store. The same key typed again keeps its ciphertext: nothing changed."""
+    binding = queries.binding_of(row)
+    if row.api_key is not None:
+        try:
+            if keyring.open(row.api_key, binding) == key:
+                return row.api_key, row.api_key_id
+        except DecryptionError:
+            pass  # it cannot be compared, so the new key takes its place
+    found = keyring.seal(key, binding)
+    return found.ciphertext, found.key_id
+
+
+def save(
+    session: Session,
+    clock: Clock,
+    actor: Actor,
+    action: str,
+    row: ModelRow,
+    before: Mapping[str, Any],
+    old_contract: Contract | None,
+) -> bool:
+    """Finish an edit, and tell whether it changed anything.
+
+    Raises:
+        ContractError: KBs hold vectors that were made under the contract before.
+        DefaultModelError: it is the default of its type, and would not be active.
+    """
+    changes = delta(before, queries.described(row))
+    if not changes:
+        return False
+    users = bases_using(session, row.id)
+    if users and contract(row) != old_contract:
+        raise ContractError(
+            f"The vectors that “{row.name}” made for {_count(users)} would no longer fit: its provider, model id, "
+            "dimensions, normalization and distance metric stay as they are. Register another model instead.",
+            users,
+        )
+    if row.status != Status.ACTIVE and row.id in default_ids(session):
+        raise DefaultModelError(
+            f"“{row.name}” is the default {row.type} model and must stay active. Make another model the default first."
+        )
+    row.version += 1
+    row.updated_at = clock()
+    session.flush()
+    log(session, clock, actor, action, row, changes, queries.impact(users))
+    return True
+
+
+def log(
+    session: Session,
+    clock: Clock,
+    actor: Actor,
+    action: str,
+    row: ModelRow,
+    changes: audit.Changes,
+    context: Mapping[str, Any] | None = None,
+) -> None:
+    """Add the audit entry of a change to a model."""
+    audit.append(session, clock, actor, action, ("model", row.id, row.name), changes, context)
+
+
+def in_use(row: ModelRow, users: Sequence[KnowledgeBase]) -> InUseError:
+    """The error of deleting a model that these KBs use."""
+    names = ", ".join(base.name for base in users[:5]) + (", …" if len(users) > 5 else "")
+    return InUseError(f"“{row.name}” is used by {_count(users)}: {names}. Move them to another model first.", users)
+
+
+def _count(users: Sequence[KnowledgeBase]) -> str:
+    return f"{len(users)} knowledge bases" if len(users) > 1 else "a knowledge base"

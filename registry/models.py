@@ -11,25 +11,20 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from registry import audit, editing, queries, validation
+from registry import defaults, editing, queries, validation
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
 from registry.crypto import Keyring
 from registry.egress import Policy
 from registry.errors import (
-    ContractError,
-    DecryptionError,
     DefaultModelError,
-    InactiveModelError,
-    InUseError,
     SettingsError,
     StaleVersionError,
 )
 from registry.knowledge_bases import move_bindings
 from registry.probe import Carrier
-from registry.queries import Contract, bases_using, contract, default_ids, fetch
+from registry.queries import bases_using, contract, default_ids, fetch
 from registry.records import (
     FrozenDict,
-    KnowledgeBase,
     Model,
     ModelSummary,
     ModelType,
@@ -101,9 +96,9 @@ class Models:
         """
         conditions = (*queries.matching(type, provider, status, search), *self._visible())
         with self._store.read() as session:
-            defaults = default_ids(session)
+            chosen = default_ids(session)
             rows = session.scalars(select(ModelRow).where(*conditions).order_by(ModelRow.name_key))
-            return [self._record(row, defaults) for row in rows]
+            return [self._record(row, chosen) for row in rows]
 
     @reads(*EVERYONE)
     def overview(
@@ -187,9 +182,11 @@ class Models:
             editing.refuse_taken_name(session, row)
             session.add(row)
             session.flush()
-            self._log(session, actor, "model:create", row, editing.delta({}, queries.described(row)))
+            editing.log(
+                session, self._store.clock, actor, "model:create", row, editing.delta({}, queries.described(row))
+            )
             if whole.is_default:
-                self._make_default(session, actor, row)
+                defaults.make(session, self._store.clock, actor, row)
             model = self._record(row, default_ids(session))
         self._after_change(model.id)
         return model
@@ -230,8 +227,8 @@ class Models:
                 self._ensure_key_fits(session, whole.api_key)
                 row.api_key, row.api_key_id = self._sealed(row, whole.api_key)
             editing.refuse_taken_name(session, row)
-            is_changed = self._save(session, actor, "model:update", row, before, old_contract)
-            self._wish_default(session, actor, row, given.get("is_default"))
+            is_changed = editing.save(session, self._store.clock, actor, "model:update", row, before, old_contract)
+            defaults.wish(session, self._store.clock, actor, row, given.get("is_default"))
             model = self._record(row, default_ids(session))
         if is_changed:
             self._after_change(model.id)
@@ -251,7 +248,7 @@ class Models:
             row = fetch(session, id_or_name)
             before = queries.described(row)
             row.status = wanted.value
-            is_changed = self._save(session, actor, "model:set_status", row, before, contract(row))
+            is_changed = editing.save(session, self._store.clock, actor, "model:set_status", row, before, contract(row))
             model = self._record(row, default_ids(session))
         if is_changed:
             self._after_change(model.id)
@@ -267,7 +264,7 @@ class Models:
         """
         with self._store.write() as session:
             row = fetch(session, id_or_name)
-            self._make_default(session, actor, row)
+            defaults.make(session, self._store.clock, actor, row)
             return self._record(row, {row.id})
 
     @changes(Role.ADMIN)
@@ -279,12 +276,7 @@ class Models:
         """
         kind = queries.member(ModelType, "type", type)
         with self._store.write() as session:
-            pointer = session.get(DefaultRow, kind.value)
-            if pointer is not None:
-                row = fetch(session, pointer.model_id)
-                session.delete(pointer)
-                session.flush()
-                self._log(session, actor, "model:clear_default", row, {"is_default": (True, False)})
+            defaults.clear(session, self._store.clock, actor, kind)
 
     @changes(Role.ADMIN)
     def delete(self, id_or_name: str, *, reassign_to: str | None = None, actor: Actor = BOUND) -> None:
@@ -307,13 +299,14 @@ class Models:
             context = queries.impact(users)
             if users:
                 if reassign_to is None:
-                    raise _in_use(row, users)
+                    raise editing.in_use(row, users)
                 heir = fetch(session, reassign_to)
                 move_bindings(session, self._store.clock, actor, row, heir, users)
                 context["reassigned_to"] = heir.name
             session.delete(row)
             session.flush()
-            self._log(session, actor, "model:delete", row, editing.delta(queries.described(row), {}), context)
+            delta = editing.delta(queries.described(row), {})
+            editing.log(session, self._store.clock, actor, "model:delete", row, delta, context)
             id = row.id
         self._after_change(id)
 
@@ -342,90 +335,13 @@ class Models:
         """
         return Tester(self._store, self._keyring, self._policy, self._carrier).test(actor, model, changes)
 
-    def _save(
-        self,
-        session: Session,
-        actor: Actor,
-        action: str,
-        row: ModelRow,
-        before: Mapping[str, Any],
-        old_contract: Contract | None,
-    ) -> bool:
-        """Finish an edit, and tell whether it changed anything."""
-        delta = editing.delta(before, queries.described(row))
-        if not delta:
-            return False
-        users = bases_using(session, row.id)
-        if users and contract(row) != old_contract:
-            raise ContractError(
-                f"The vectors that “{row.name}” made for {_count(users)} would no longer fit: its provider, model id, "
-                "dimensions, normalization and distance metric stay as they are. Register another model instead.",
-                users,
-            )
-        if row.status != Status.ACTIVE and row.id in default_ids(session):
-            raise DefaultModelError(
-                f"“{row.name}” is the default {row.type} model and must stay active. "
-                "Make another model the default first."
-            )
-        row.version += 1
-        row.updated_at = self._store.clock()
-        session.flush()
-        self._log(session, actor, action, row, delta, queries.impact(users))
-        return True
-
-    def _wish_default(self, session: Session, actor: Actor, row: ModelRow, wanted: bool | None) -> None:
-        if wanted:
-            self._make_default(session, actor, row)
-        elif wanted is False and row.id in default_ids(session):
-            raise DefaultModelError(
-                f"“{row.name}” is the default {row.type} model. Make another model the default in its place."
-            )
-
-    def _make_default(self, session: Session, actor: Actor, row: ModelRow) -> None:
-        if row.status != Status.ACTIVE:
-            raise InactiveModelError(f"“{row.name}” is {row.status}. Activate it before making it the default.")
-        pointer = session.get(DefaultRow, row.type)
-        if pointer is None:
-            session.add(DefaultRow(type=row.type, model_id=row.id))
-            before = None
-        elif pointer.model_id == row.id:
-            return
-        else:
-            before = fetch(session, pointer.model_id).name
-            pointer.model_id = row.id
-        session.flush()
-        self._log(session, actor, "model:set_default", row, {"default": (before, row.name)})
-
-    def _log(
-        self,
-        session: Session,
-        actor: Actor,
-        action: str,
-        row: ModelRow,
-        delta: audit.Changes,
-        context: Mapping[str, Any] | None = None,
-    ) -> None:
-        audit.append(session, self._store.clock, actor, action, ("model", row.id, row.name), delta, context)
-
-    def _sealed(self, row: ModelRow, key: SecretStr | None) -> tuple[str | None, str | None]:
-        """Ciphertext and key id to store. The same key typed again keeps its ciphertext: nothing changed."""
-        if key is None:
-            return None, None
-        ring = self._ring()
-        binding = queries.binding_of(row)
-        if row.api_key is not None:
-            try:
-                if ring.open(row.api_key, binding) == key:
-                    return row.api_key, row.api_key_id
-            except DecryptionError:
-                pass  # it cannot be compared, so the new key takes its place
-        sealed = ring.seal(key, binding)
-        return sealed.ciphertext, sealed.key_id
-
     def _ensure_key_fits(self, session: Session, key: SecretStr | None) -> None:
         """Refuse to encrypt with keys that are not this store's: nobody else could open what they made."""
         if key is not None:
             self._store.open_secret(session, self._ring())
+
+    def _sealed(self, row: ModelRow, key: SecretStr | None) -> tuple[str | None, str | None]:
+        return editing.sealed(self._ring(), row, key) if key else (None, None)
 
     def _ring(self) -> Keyring:
         if self._keyring is None:
@@ -435,8 +351,8 @@ class Models:
     def _visible(self) -> tuple[ColumnElement[bool], ...]:
         return (ModelRow.status == Status.ACTIVE.value,) if self._is_viewer() else ()
 
-    def _record(self, row: ModelRow, defaults: set[str]) -> Model:
-        model = queries.to_record(row, is_default=row.id in defaults)
+    def _record(self, row: ModelRow, chosen: set[str]) -> Model:
+        model = queries.to_record(row, is_default=row.id in chosen)
         return replace(model, api_endpoint=None, connection=FrozenDict()) if self._is_viewer() else model
 
     def _summaries(self, session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[ModelSummary]:
@@ -445,12 +361,3 @@ class Models:
 
     def _is_viewer(self) -> bool:
         return self.actor is not None and self.actor.role is Role.VIEWER
-
-
-def _in_use(row: ModelRow, users: Sequence[KnowledgeBase]) -> InUseError:
-    names = ", ".join(base.name for base in users[:5]) + (", …" if len(users) > 5 else "")
-    return InUseError(f"“{row.name}” is used by {_count(users)}: {names}. Move them to another model first.", users)
-
-
-def _count(users: Sequence[KnowledgeBase]) -> str:
-    return f"{len(users)} knowledge bases" if len(users) > 1 else "a knowledge base"

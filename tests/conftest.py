@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from registry.store import Store
 from tests import invariants, postgres
 from tests.factories import KEY_A
 from tests.fake_proxy import MASTER_KEY, FakeProxy
+from tests.providers import Listener, Provider
 from tests.sabotage import plain_engine, unguarded
 
 STORES = ("sqlite", "postgresql")
@@ -161,6 +162,20 @@ def broken(raw: Engine) -> Callable[[], set[str]]:
             return invariants.broken(connection)
 
     return check
+
+
+@pytest.fixture
+def server() -> Iterator[Provider]:
+    """A provider that works: its embedding models make vectors of two dimensions and length 1."""
+    with closing(Provider()) as provider:
+        yield provider
+
+
+@pytest.fixture
+def canary() -> Iterator[Listener]:
+    """Another origin, which must not hear of a key."""
+    with closing(Listener()) as listener:
+        yield listener
 
 
 @pytest.fixture

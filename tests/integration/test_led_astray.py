@@ -7,7 +7,7 @@ address. Names that change between look-ups are in `test_probe`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,20 +20,6 @@ from tests.fake_proxy import FakeProxy
 from tests.providers import Listener, Provider, model_at
 
 ENVIRONMENT = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "LITELLM_API_BASE", "HTTP_PROXY", "http_proxy", "ALL_PROXY")
-
-
-@pytest.fixture
-def server() -> Iterator[Provider]:
-    """Where the key belongs."""
-    with closing(Provider()) as provider:
-        yield provider
-
-
-@pytest.fixture
-def canary() -> Iterator[Listener]:
-    """Where it must never come."""
-    with closing(Listener()) as listener:
-        yield listener
 
 
 class Stage:

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +37,6 @@ HEX_KEY = "0123456789abcdef" * 2
 def _litellm() -> None:
     """LiteLLM takes seconds to load: once, and outside of what is measured."""
     probe.load()
-
-
-@pytest.fixture
-def server() -> Iterator[Provider]:
-    """A provider that works."""
-    with closing(Provider()) as provider:
-        yield provider
-
-
-@pytest.fixture
-def canary() -> Iterator[Listener]:
-    """Another origin, which must not hear of a key."""
-    with closing(Listener()) as listener:
-        yield listener
 
 
 def call(spec: dict[str, Any], carrier: probe.Carrier | None = None, policy: Policy | None = None) -> TestResult:

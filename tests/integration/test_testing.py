@@ -28,13 +28,6 @@ Through = Callable[[Carrier], Models]
 
 
 @pytest.fixture
-def server() -> Iterator[Provider]:
-    """A provider that works, or a LiteLLM proxy: they speak alike."""
-    with closing(Provider()) as provider:
-        yield provider
-
-
-@pytest.fixture
 def through(settings: Settings) -> Iterator[Through]:
     """The models of the same store, tested through a proxy."""
     with closing(Store(settings.database_url)) as store:

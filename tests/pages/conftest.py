@@ -14,6 +14,7 @@ from pages.ui import session
 from registry import Actor, Settings
 from registry.errors import RegistryError
 from tests.factories import KEY_A, LOCAL_ADMINISTRATOR
+from tests.fake_proxy import FakeProxy
 from tests.pages.driver import Dashboard
 
 
@@ -60,6 +61,18 @@ def environment(
 def dashboard(store_url: str, environment: Callable[..., None]) -> Dashboard:
     """A visitor of the dashboard, on the store of `reg`."""
     environment(REGISTRY_DATABASE_URL=store_url, REGISTRY_FERNET_KEYS=KEY_A)
+    return Dashboard()
+
+
+@pytest.fixture
+def proxied(sqlite_url: str, fake_proxy: FakeProxy, environment: Callable[..., None]) -> Dashboard:
+    """A visitor of a dashboard with a LiteLLM proxy, where it does not matter which store is behind it."""
+    environment(
+        REGISTRY_DATABASE_URL=sqlite_url,
+        REGISTRY_FERNET_KEYS=KEY_A,
+        LITELLM_PROXY_URL=fake_proxy.url,
+        LITELLM_MASTER_KEY=fake_proxy.master_key,
+    )
     return Dashboard()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,13 +23,6 @@ PASSED, FAILED, AHEAD = "check_circle", "cancel", "radio_button_unchecked"
 def _litellm() -> None:
     """LiteLLM takes seconds to load, which is not to count as a slow page."""
     probe.load()
-
-
-@pytest.fixture
-def server() -> Iterator[Provider]:
-    """A provider that works: its embedding models make vectors of two dimensions and length 1."""
-    with closing(Provider()) as provider:
-        yield provider
 
 
 @pytest.fixture

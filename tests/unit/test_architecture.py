@@ -18,7 +18,7 @@ ORDER = (
     {"__main__", "demo", "demo_data", "api"},
     {"__init__", "client"},
     {"models", "sync"},
-    {"testing"},
+    {"testing", "defaults"},
     {"knowledge_bases", "editing", "rotation", "plan", "probe"},
     {"diagnosis", "transport"},
     {"audit", "proxy"},

@@ -1,0 +1,62 @@
+"""The default model of each type: a pointer, which the schema lets stand on an active model of that type only.
+
+Nothing here commits.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from registry import editing
+from registry.actors import Actor
+from registry.errors import DefaultModelError, InactiveModelError
+from registry.queries import default_ids, fetch
+from registry.records import ModelType, Status
+from registry.store import Clock
+from registry.tables import DefaultRow, ModelRow
+
+
+def make(session: Session, clock: Clock, actor: Actor, row: ModelRow) -> None:
+    """Make a model the default of its type, in place of the one before.
+
+    Raises:
+        InactiveModelError: it is not active.
+    """
+    if row.status != Status.ACTIVE:
+        raise InactiveModelError(f"“{row.name}” is {row.status}. Activate it before making it the default.")
+    pointer = session.get(DefaultRow, row.type)
+    if pointer is None:
+        session.add(DefaultRow(type=row.type, model_id=row.id))
+        before = None
+    elif pointer.model_id == row.id:
+        return
+    else:
+        before = fetch(session, pointer.model_id).name
+        pointer.model_id = row.id
+    session.flush()
+    editing.log(session, clock, actor, "model:set_default", row, {"default": (before, row.name)})
+
+
+def wish(session: Session, clock: Clock, actor: Actor, row: ModelRow, wanted: bool | None) -> None:
+    """Do what an edit says of it, if anything.
+
+    Raises:
+        InactiveModelError: it should become the default and is not active.
+        DefaultModelError: it is the default and should no longer be, with none in its place.
+    """
+    if wanted:
+        make(session, clock, actor, row)
+    elif wanted is False and row.id in default_ids(session):
+        raise DefaultModelError(
+            f"“{row.name}” is the default {row.type} model. Make another model the default in its place."
+        )
+
+
+def clear(session: Session, clock: Clock, actor: Actor, kind: ModelType) -> None:
+    """Leave a type without a default."""
+    pointer = session.get(DefaultRow, kind.value)
+    if pointer is not None:
+        row = fetch(session, pointer.model_id)
+        session.delete(pointer)
+        session.flush()
+        editing.log(session, clock, actor, "model:clear_default", row, {"is_default": (True, False)})
