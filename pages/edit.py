@@ -7,16 +7,15 @@ from functools import partial
 import streamlit as st
 from registry import Registry, Role
 from registry.errors import NotFoundError, RegistryError, StaleVersionError
-from registry.providers import PROVIDERS, Need, Provider, providers_for
+from registry.providers import PROVIDERS, Provider, providers_for
 from registry.records import KnowledgeBase, ModelType
-from registry.specs import ConfigField, config_fields
 
-from pages.ui import fields, known, result
+from pages.ui import fields, known, result, sections
 from pages.ui import form as forms
 from pages.ui.feedback import flash, flash_saved, plain
 from pages.ui.form import Form
 from pages.ui.session import registry, require
-from pages.ui.words import STATUS_HELP, STATUSES, TYPE_HELP, TYPES, TYPES_IN_TEXT, counted
+from pages.ui.words import TYPE_HELP, TYPES, counted
 
 LIST_PAGE = "models.py"
 SAVED = "form_saved"
@@ -113,12 +112,12 @@ def _sections(form: Form, kind: ModelType, provider: Provider, users: list[Knowl
         known.model_id(form, kind, provider)
         fields.text(form, "name", "Name", max_chars=None, placeholder="As people will see it in the list")
     with st.container(border=True):
-        _connection(form, provider)
+        sections.connection(form, provider)
     locked = CONTRACT if users and kind is ModelType.EMBEDDING else ()
     with st.container(border=True):
-        _parameters(form, kind, locked)
+        sections.parameters(form, kind, locked)
     with st.container(border=True):
-        _status(form, kind)
+        sections.status(form, kind)
     if form.message:
         st.error(plain(form.message), icon=":material/error:")
     is_testing, form.wants_test = form.wants_test, False
@@ -152,65 +151,6 @@ def _buttons(form: Form, kind: ModelType, provider: Provider, is_testing: bool) 
             args=(form, kind, provider),
             key="save",
         )
-
-
-def _connection(form: Form, provider: Provider) -> None:
-    st.subheader("Connection", anchor=False)
-    if provider.endpoint.need is not Need.HIDDEN:
-        fields.connection(form, "api_endpoint", "api_endpoint", provider.endpoint)
-    if provider.api_key.need is not Need.HIDDEN:
-        fields.secret(form, provider.api_key, is_saved=form.model is not None and form.model.has_api_key)
-    if provider.connection:
-        for column, (name, field) in zip(
-            st.columns(len(provider.connection)), provider.connection.items(), strict=True
-        ):
-            with column:
-                fields.connection(form, f"connection.{provider.id}.{name}", f"connection.{name}", field)
-    fields.error_at(form, "connection")
-
-
-def _parameters(form: Form, kind: ModelType, locked: tuple[str, ...]) -> None:
-    st.subheader("Parameters", anchor=False)
-    if locked:
-        st.caption(
-            "Dimensions, normalization and distance metric are fixed: knowledge bases hold vectors made with them."
-        )
-    items = config_fields(kind)
-    _grid(form, kind, [item for item in items if item.kind in ("int", "float", "choice")], locked)
-    _grid(form, kind, [item for item in items if item.kind == "bool"], locked)
-    for item in items:
-        if item.kind == "list":
-            fields.parameter(form, kind, item, locked=False)
-
-
-def _grid(form: Form, kind: ModelType, items: list[ConfigField], locked: tuple[str, ...], width: int = 3) -> None:
-    for start in range(0, len(items), width):
-        for column, item in zip(st.columns(width), items[start : start + width], strict=False):
-            with column:
-                fields.parameter(form, kind, item, locked=item.name in locked)
-
-
-def _status(form: Form, kind: ModelType) -> None:
-    st.subheader("Use", anchor=False)
-    is_default = form.model is not None and form.model.is_default
-    left, right = st.columns(2)
-    with left:
-        status = st.selectbox(
-            "Status", list(STATUSES), format_func=STATUSES.__getitem__, key=form.key("status"), disabled=is_default
-        )
-        st.caption("The default must stay active." if is_default else STATUS_HELP[status])
-        fields.error_at(form, "status")
-    with right:
-        st.toggle(
-            f"Default {TYPES_IN_TEXT[kind]} model",
-            key=form.key("is_default"),
-            on_change="ignore",
-            disabled=is_default,
-            help="Used where nothing else is chosen. The default before it is replaced.",
-        )
-        if is_default:
-            st.caption("To change it, make another model the default.")
-        fields.error_at(form, "is_default")
 
 
 def _ask_for_test(form: Form) -> None:

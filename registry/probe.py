@@ -13,6 +13,7 @@ import logging
 import math
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -59,6 +60,7 @@ _LOGGERS: Final = (
     "httpcore.http11",
 )
 _FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.I | re.S)
+_loading = threading.Lock()
 _guarded: contextvars.ContextVar[httpx.Client | None] = contextvars.ContextVar("registry_probe", default=None)
 
 
@@ -148,13 +150,18 @@ def run(
         return diagnosis.result("proxy_down", 0, _quoted(error.message, secrets))
 
 
-@functools.cache
 def load() -> None:
     """Import LiteLLM, which takes seconds, and make it quiet and guardable. Outside of tests it works as ever.
 
     Raises:
         SettingsError: it is not installed.
     """
+    with _loading:  # tests may begin side by side
+        _load()
+
+
+@functools.cache
+def _load() -> None:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else importing it fetches a file from the network
     try:
         import litellm  # noqa: TID251 -- here

@@ -521,7 +521,7 @@ def test_without_litellm_a_test_says_what_to_install(monkeypatch: pytest.MonkeyP
     """KB code may have the library without the dashboard's packages."""
     monkeypatch.setitem(sys.modules, "litellm", None)
     with pytest.raises(errors.SettingsError, match="pip install"):
-        probe.load.__wrapped__()
+        probe._load.__wrapped__()
 
 
 def test_every_kind_has_its_own_message() -> None:
