@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from registry import Actor, Role, Settings
 from registry.actors import PEOPLE
 from registry.errors import SettingsError
 from registry.passes import LINK_MINUTES
-from streamlit.errors import StreamlitSecretNotFoundError
+from streamlit.errors import StreamlitPageNotFoundError, StreamlitSecretNotFoundError
 
 from pages.ui.doors import OWN_NAMES, allowed_hosts, is_loopback
 from pages.ui.feedback import plain
@@ -102,6 +103,8 @@ def draw_forbidden(role: Role) -> None:
     """The page of somebody whose role is too low for it."""
     st.title("Not for your role", anchor=False)
     st.error(f"This page needs the role {role}.", icon=":material/lock:")
+    with suppress(StreamlitPageNotFoundError):  # where a page's own script is run, it is the only page
+        st.page_link("models.py", label="All models", icon=":material/arrow_back:")
 
 
 def draw_identity(actor: Actor) -> None:

@@ -14,7 +14,7 @@ from tests.factories import KEY_A
 
 pytestmark = pytest.mark.e2e
 
-ADDRESSES = ["/", "/models", "/edit", "/audit", "/main", "/ui", "/dialogs"]
+ADDRESSES = ["/", "/models", "/edit", "/audit", "/proxy", "/main", "/ui", "/dialogs"]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_no_page_runs_without_the_frame(visitor: Visitor, path: str) -> None:
     page = visitor.page
     expect(page.get_by_text("Local administrator")).to_be_visible()
     expect(page.get_by_role("link", name="Audit log")).to_be_visible()
-    title = {"/edit": "Add model", "/audit": "Audit log"}.get(path, "Models")
+    title = {"/edit": "Add model", "/audit": "Audit log", "/proxy": "Proxy"}.get(path, "Models")
     expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
 
 

@@ -85,7 +85,7 @@ def test_the_link_of_the_console(
     assert_signed_out(other_tab, "You are signed out")
 
 
-@pytest.mark.parametrize("first", ["/audit", "/edit", "/main"])
+@pytest.mark.parametrize("first", ["/audit", "/edit", "/main", "/proxy"])
 def test_signed_out_every_path_shows_the_sign_in(
     started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str], first: str
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_link_for_another_role(
     visitor.open()
     expect(visitor.cells("Name")).to_have_text(["Quite secret"])
     expect(visitor.page.get_by_role("link", name="Audit log")).to_have_count(0)
-    for path, role in (("/audit", "auditor"), ("/edit", "admin")):
+    for path, role in (("/audit", "auditor"), ("/proxy", "auditor"), ("/edit", "admin")):
         visitor.open(path)
         heading(visitor.page, "Not for your role")
         expect(visitor.page.get_by_text(f"This page needs the role {role}.")).to_be_visible()
