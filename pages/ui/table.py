@@ -15,7 +15,7 @@ from registry.providers import provider_label
 from registry.records import ModelSummary, Status
 
 from pages.ui.actions import ACTIONS, Action, offered
-from pages.ui.words import PROXY_COLORS, STATUS_COLORS, STATUSES, TEST_COLORS, TESTS, TYPES, follows, tested
+from pages.ui.words import PROXY_COLORS, STATUS_COLORS, STATUSES, TEST_COLORS, TESTS, TYPES, follows, last_test
 
 KEY = "models_table"
 MENU_KEY = "row_menu"
@@ -86,7 +86,7 @@ def _chips(words: Sequence[str | None], kinds: Iterable[str]) -> Any:
 
 def _options(rows: Sequence[ModelSummary], left_out: Sequence[str], more: Mapping[str, Any]) -> dict[str, Any]:
     now = datetime.now(UTC)
-    tests = [tested(row, now) for row in rows]
+    tests = [last_test(row, now) for row in rows]
     columns = {name: column for name, column in _columns(tests).items() if name not in left_out}
     taken = sum(column["width"] for column in columns.values())
     columns["name"] = st.column_config.TextColumn("Name", width=min(_ROOM - taken, _LONGEST_NAME))

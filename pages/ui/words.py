@@ -124,7 +124,7 @@ def ago(at: datetime) -> str:
     return f"{counted(number, unit)} ago" if unit else "just now"
 
 
-def tested(row: ModelSummary, now: datetime) -> str | None:
+def last_test(row: ModelSummary, now: datetime) -> str | None:
     """The last test of a model, short: ``Works · 3 h``; None where there was none."""
     if row.test_ok is None or row.test_at is None:
         return None

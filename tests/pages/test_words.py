@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pages.ui.words import ago, duration, tested
+from pages.ui.words import ago, duration, last_test
 from registry import ModelSummary
 
 
@@ -44,7 +44,7 @@ def test_the_last_test_in_short(ok: bool | None, past: dict[str, float], said: s
     row = ModelSummary(
         *("id", "Name", "ner", "openai", "m", "active", False, True, 0, now), True, "", ok, "", 1, tested_at
     )
-    assert said == tested(row, now)
+    assert said == last_test(row, now)
 
 
 @pytest.mark.parametrize(("milliseconds", "said"), [(0, "0 ms"), (812, "812 ms"), (1000, "1.0 s"), (15_250, "15.2 s")])
