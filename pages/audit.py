@@ -12,7 +12,7 @@ from registry.records import AuditEntry
 
 from pages.ui.feedback import plain
 from pages.ui.session import require
-from pages.ui.words import ACTIONS, counted, field_label, shown
+from pages.ui.words import ACTIONS, counted, field_label, outcome, shown
 
 PAGE_SIZE = 50
 SPANS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30), "year": timedelta(days=365)}
@@ -158,7 +158,10 @@ def _table(entries: tuple[AuditEntry, ...]) -> AuditEntry | None:
 def _summary(entry: AuditEntry) -> str:
     if entry.action.endswith((":create", ":delete")):
         return counted(len(entry.changes), "field")
-    return "; ".join(f"{field_label(c.field)}: {shown(c.before)} → {shown(c.after)}" for c in entry.changes)
+    if entry.action == "model:test":
+        return outcome(entry.context)
+    changes = [f"{field_label(c.field)}: {shown(c.before)} → {shown(c.after)}" for c in entry.changes]
+    return "; ".join(changes or [f"{field_label(name)}: {shown(value)}" for name, value in entry.context.items()])
 
 
 def _pager(trail: list[int | None], following: int | None) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from registry.records import ModelSummary, ModelType, Status, SyncStep
 from registry.specs import CONFIGS
@@ -103,6 +105,8 @@ def shown(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(shown, value)) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {shown(each)}" for name, each in value.items()) or "none"
     if isinstance(value, int) and abs(value) >= 10_000:
         return f"{value:,}"
     return str(value).replace("\n", "\\n").replace("\t", "\\t")
@@ -130,6 +134,12 @@ def last_test(row: ModelSummary, now: datetime) -> str | None:
         return None
     number, unit = _age(row.test_at, now)
     return f"{TESTS[row.test_ok]} · {f'{number} {_SHORT[unit]}' if unit else 'now'}"
+
+
+def outcome(context: Mapping[str, Any]) -> str:
+    """How a connection test went, from the context of its audit entry: ``Fails: wrong key, 95 ms``."""
+    how = "" if context.get("ok") else f": {str(context.get('kind', '')).replace('_', ' ')}"
+    return f"{TESTS[bool(context.get('ok'))]}{how}, {duration(context.get('latency_ms', 0))}"
 
 
 def _age(at: datetime, now: datetime) -> tuple[int, str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from pages.ui import session
 from registry import Actor, Registry, Role
 from tests.factories import ADMIN, CANARY, bound, created, embedding, generation, ner
+from tests.fake_proxy import FakeProxy
 from tests.pages.driver import Dashboard
 
 BOB = Actor("bob@example.com", Role.ADMIN, "test")
@@ -55,6 +58,23 @@ def test_an_entry_in_full(dashboard: Dashboard, reg: Registry) -> None:
     assert list(fields.columns) == ["Field", "Before", "After"]
     for part in ("Model edited", "bob@example.com (admin, via test)", model.id, "Knowledge bases: Contracts", "UTC"):
         assert part in dashboard.text
+
+
+def test_what_changed_no_field_tells_what_came_of_it(proxied: Dashboard, fake_proxy: FakeProxy) -> None:
+    """A connection test how it went, a sync what it did."""
+    reg = session._connected()
+    created(reg, generation(name="M"))
+    fake_proxy.load([])
+    reg.proxy.sync(actor=ADMIN)
+    reg.models.test("M", actor=ADMIN)
+    fake_proxy.upstream = lambda *_: (401, {"error": {"message": "No."}})
+    reg.models.test("M", actor=ADMIN)
+    told = [(row[1], re.sub(r"[\d.]+ m?s$", "…", row[3])) for row in _rows(proxied.open("audit"))[:3]]
+    assert told == [
+        ("Connection tested", "Fails: wrong key, …"),
+        ("Connection tested", "Works, …"),
+        ("Proxy synchronised", "Applied: missing 1"),
+    ]
 
 
 def test_keys_are_only_words(dashboard: Dashboard, reg: Registry) -> None:
