@@ -17,6 +17,8 @@ HERE = Path(__file__).parent
 ICON = HERE / "ui" / "icon.svg"
 PATHS = ("models", "edit", "audit")
 SIDEBAR_WIDTH = 220
+LEFT_BEHIND = {"audit": ["audit_trail"], "proxy": ["proxy_report", "proxy_adopting"]}
+"""What a page keeps in the session while it is open: who comes back to it begins anew."""
 LOGO = HERE / "ui" / "logo.svg"
 
 
@@ -48,6 +50,10 @@ def main() -> None:
         return
     if page.url_path != "edit":
         form.discard()
+    for path, keys in LEFT_BEHIND.items():
+        if page.url_path != path:
+            for key in keys:
+                st.session_state.pop(key, None)
     try:
         page.run()
     except RegistryError as error:

@@ -43,6 +43,8 @@ def main() -> None:
     rows = reg.models.overview(**filters)
     if not rows:
         st.info("No model matches. Change the filters or the search.", icon=":material/filter_alt_off:")
+        if _role(reg) is Role.ADMIN:
+            dialogs.show(reg)  # what was asked for before the list became empty
         return
     total = counted(sum(counts.values()), "model")
     count = total if len(rows) == sum(counts.values()) else f"{len(rows):,} of {total}"

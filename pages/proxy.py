@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from registry import Registry, Role, SyncPlan, SyncReport, SyncStep
-from registry.errors import ProxyError, RegistryError
+from registry.errors import ProxyError, RegistryError, SettingsError
 
 from pages.ui.feedback import flash, plain
-from pages.ui.session import require
+from pages.ui.result import TICK
+from pages.ui.session import registry, require
 from pages.ui.words import STEP_REASONS, counted, effect
 
 _TABLE = "proxy_steps"
-_REPORT = "proxy_report"
+REPORT = "proxy_report"
 _ADOPTING = "proxy_adopting"
 _ROW_HEIGHT = 36
 _MOST_VISIBLE_ROWS = 10
@@ -32,14 +34,14 @@ def main() -> None:
             wants_sync = may_change and st.button(
                 "Sync now", type="primary", icon=":material/sync:", disabled=not reg.proxy.is_configured
             )
-    if not reg.proxy.is_configured:
-        _unconfigured()
-        return
     if wants_sync:
         _sync(reg, "all")
     try:
         with st.spinner("Asking the proxy …", show_time=True):
             plan = reg.proxy.plan()
+    except SettingsError as error:
+        _unconfigured(error)
+        return
     except ProxyError as error:
         st.error(plain(error.message), icon=":material/cloud_off:")
         st.caption("Models can be changed all the same; the proxy is brought up to date when it answers again.")
@@ -51,18 +53,13 @@ def main() -> None:
     if plan.steps:
         _steps(reg, plan.steps, may_change=may_change)
     if _ADOPTING in st.session_state:
-        _confirm_adoption(reg, st.session_state[_ADOPTING])
+        _confirm_adoption(st.session_state[_ADOPTING])
 
 
-def _unconfigured() -> None:
+def _unconfigured(error: SettingsError) -> None:
     with st.container(border=True, horizontal_alignment="center"):
-        st.subheader("No proxy is configured", anchor=False, text_alignment="center")
-        st.markdown(
-            "Models are called at their providers directly. To serve all of them through a LiteLLM proxy, set "
-            "`LITELLM_PROXY_URL` and `LITELLM_MASTER_KEY` and restart: the models are then registered there, and kept "
-            "in step with every change.",
-            text_alignment="center",
-        )
+        st.subheader("No proxy to keep in step", anchor=False, text_alignment="center")
+        st.markdown(plain(error.message), text_alignment="center")
 
 
 def _summary(plan: SyncPlan) -> None:
@@ -131,24 +128,31 @@ def _actions(reg: Registry, step: SyncStep) -> None:
 
 
 def _sync(reg: Registry, alias: str) -> None:
-    """Apply all, or one alias, with progress; what came of it is shown by `_outcome`, on this run or the next."""
-    progress = st.progress(0.0, "Comparing with the proxy …")
+    """Apply all, or one alias, with progress; what came of it is shown by `_outcome`, on this run or the next.
+
+    In a thread of its own: whoever clicks meanwhile ends the waiting, and not the sync in the middle of its work.
+    """
+    told = [0, 0]
 
     def tell(done: int, of: int) -> None:
-        progress.progress(done / of, f"{done:,} of {counted(of, 'change')} applied")
+        told[:] = done, of
 
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(reg.proxy.sync, only=None if alias == "all" else [alias], progress=tell)
+    pool.shutdown(wait=False)
+    bar = st.progress(0.0, "Comparing with the proxy …")
+    while not wait([future], timeout=TICK).done:
+        done, of = told
+        bar.progress(done / of if of else 0.0, f"{done:,} of {counted(of, 'change')} applied" if of else "Comparing …")
+    bar.empty()
     try:
-        report = reg.proxy.sync(only=None if alias == "all" else [alias], progress=tell)
+        st.session_state[REPORT] = future.result()
     except RegistryError as error:
-        st.session_state[_REPORT] = error.message
-    else:
-        st.session_state[_REPORT] = report
-    finally:
-        progress.empty()
+        st.session_state[REPORT] = error.message
 
 
 def _outcome() -> None:
-    outcome: SyncReport | str | None = st.session_state.get(_REPORT)
+    outcome: SyncReport | str | None = st.session_state.get(REPORT)
     if isinstance(outcome, str):
         st.error(plain(outcome), icon=":material/error:")
     elif outcome is not None and outcome.failed:
@@ -165,7 +169,7 @@ def _outcome() -> None:
 
 
 def _forget() -> None:
-    st.session_state.pop(_REPORT, None)
+    st.session_state.pop(REPORT, None)
 
 
 def _ask_to_adopt(step: SyncStep) -> None:
@@ -177,7 +181,7 @@ def _end() -> None:
 
 
 @st.dialog("Adopt entry", icon=":material/move_down:", on_dismiss=_end)
-def _confirm_adoption(reg: Registry, step: SyncStep) -> None:
+def _confirm_adoption(step: SyncStep) -> None:
     if step.name:
         st.markdown(
             f"The entry on the proxy is replaced by the one of **{plain(step.name)}**, with the parameters and the key "
@@ -193,12 +197,12 @@ def _confirm_adoption(reg: Registry, step: SyncStep) -> None:
             _end()
             st.rerun()
         if st.button("Adopt" if step.name else "Remove", type="primary", key="confirm_adopt"):
-            _carry_out(lambda: reg.proxy.adopt(step.deletes[0]), step)
+            _adopt(step)
 
 
-def _carry_out(adopt: Callable[[], None], step: SyncStep) -> None:
+def _adopt(step: SyncStep) -> None:
     try:
-        adopt()
+        registry().proxy.adopt(step.deletes[0])  # anew: the sign-in may have ended while the question was open
     except RegistryError as error:
         st.error(plain(error.message), icon=":material/error:")
         return

@@ -80,7 +80,7 @@ class Registry:
         self._policy = Policy(settings.endpoint_allow, settings.endpoint_deny)
         self._follower = Follower(store, keyring, self._policy, self._api) if self._api else None
         self.actor = actor
-        self.proxy = Proxy(self._follower, store, actor)
+        self.proxy = Proxy(self._follower, store, actor, settings.litellm_proxy_url)
         self.models = Models(store, keyring, actor, self._policy, self._follower, self._push)
         self.knowledge_bases = KnowledgeBases(store, actor)
         self.audit = Audit(store, actor)

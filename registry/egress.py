@@ -52,6 +52,10 @@ _EMBEDDED: Final = tuple(  # IPv6 networks that carry an IPv4 address in their l
     ipaddress.IPv6Network(network) for network in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
 )
 _LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+_THIS_MACHINE: Final[tuple[Network, ...]] = (
+    ipaddress.ip_network("127.0.0.0/8"),
+    ipaddress.ip_network("::1/128"),
+)
 _LOCALHOST: Final[tuple[Address, ...]] = (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
 _NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
@@ -110,10 +114,14 @@ class _Hosts:
 
     @classmethod
     def parse(cls, setting: str, entries: Sequence[str]) -> _Hosts:
-        names, suffixes, networks = set(), [], []
+        names: set[str] = set()
+        suffixes: list[str] = []
+        networks: list[Network] = []
         for entry in (entry.strip().lower().removesuffix(".") for entry in entries):
             network = _network(entry)
-            if network is not None:
+            if entry == "localhost":  # whoever names this machine means all of its names and addresses
+                networks += _THIS_MACHINE
+            elif network is not None:
                 networks.append(network)
             elif not _NAME.fullmatch(entry) or _NUMBER.fullmatch(entry.rpartition(".")[2]):
                 raise SettingsError(

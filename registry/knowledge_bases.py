@@ -132,7 +132,7 @@ class KnowledgeBases:
                 raise _unknown()
             delta = audit.diff(_described(session, row), {})
             target = ("knowledge_base", row.id, row.name)
-            for binding in _bindings(session, id).values():
+            for binding in _bindings(session, row.id).values():
                 session.delete(binding)
             session.flush()
             session.delete(row)

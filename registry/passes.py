@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -128,5 +129,6 @@ class Spent:
     def _forget_old(self) -> None:
         oldest = self._clock() - _FORGET_AFTER
         for path in self._folder.iterdir():
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process forgets it, too
+                if path.stat().st_mtime < oldest:
+                    path.unlink()

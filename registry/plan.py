@@ -134,13 +134,15 @@ def _due(wanted: Wanted, ours: Sequence[Entry]) -> Task | None:
 def _foreign(entry: Entry, wanted: Wanted | None) -> Task:
     if entry.registry is not None:
         why = "Another registry registered it."
+    elif wanted is not None and not wanted.served:
+        why = "Not made by this registry, whose model is inactive or cannot be registered."
     elif wanted is not None:
         why = "Not made by this registry, and called beside the model's own entry."
     else:
         why = "Not made by this registry, which has no such model."
     name = wanted.name if wanted else ""
-    step = SyncStep(entry.alias, "foreign", why, name, None, False, (entry.id,), entry.registry is None)
-    return Task(step, wanted)
+    is_adoptable = entry.registry is None and (wanted is None or wanted.served is not None)
+    return Task(SyncStep(entry.alias, "foreign", why, name, None, False, (entry.id,), is_adoptable), wanted)
 
 
 def _edits(entry: Entry, registered: Registration) -> list[str]:

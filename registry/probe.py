@@ -195,7 +195,8 @@ def _told(call: _Call, wait: Callable[[float], None]) -> TestResult:
 def _heard(call: _Call) -> _Heard:
     from registry.transport import OneOrigin
 
-    transport = OneOrigin(endpoints.origin(call.params["api_base"]), call.policy, call.seconds)
+    values = [value for value in call.params.values() if isinstance(value, str)]
+    transport = OneOrigin(endpoints.origin(call.params["api_base"]), call.policy, call.seconds, values)
     answer, said, started = None, "", time.monotonic()
     with _guard(transport, call.seconds) as client:
         try:
@@ -256,7 +257,9 @@ def _sdk_client(prefix: str, params: Mapping[str, Any], client: httpx.Client) ->
     once = type("Once", (kind,), {"max_retries": property(lambda _: 0, lambda *_: None)})
     shared = {"api_key": params["api_key"], "http_client": client}
     if azure:
-        return once(azure_endpoint=params["api_base"], api_version=params["api_version"], **shared)
+        made = once(azure_endpoint=params["api_base"], api_version=params["api_version"], **shared)
+        made._azure_ad_token = None  # one of the environment would be sent in the place of the key
+        return made
     return once(base_url=params["api_base"], organization=params.get("organization"), **shared)
 
 

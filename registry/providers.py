@@ -114,8 +114,10 @@ class Provider:
         given = {name: value for name, value in {**defaults, **connection}.items() if name in self.connection}
         extra = {name: value for name, value in given.items() if name != route.model_from}
         base = (api_endpoint or self.default_endpoint or "").removesuffix(route.cut)
-        if any("os.environ/" in text.casefold() for text in (called, base, *extra.values())):
-            raise InvalidModelError({}, "A value refers to the environment (os.environ/…). Enter the value itself.")
+        values: tuple[object, ...] = (called, base, *extra.values())
+        for value in values:
+            if not isinstance(value, str) or "os.environ/" in value.casefold():
+                raise InvalidModelError({}, "A value is no text, or refers to the environment. Enter the value itself.")
         return {
             "model": route.prefix + called,
             "api_base": base if base.endswith(route.path) else base + route.path,

@@ -83,7 +83,7 @@ class Settings:
         put = object.__setattr__
         put(self, "database_url", database_url)
         put(self, "fernet_keys", tuple(secret for key in fernet_keys if (secret := _secret(key))))
-        put(self, "litellm_proxy_url", litellm_proxy_url.rstrip("/") if litellm_proxy_url else None)
+        put(self, "litellm_proxy_url", _plain_url(litellm_proxy_url.rstrip("/")) if litellm_proxy_url else None)
         put(self, "litellm_master_key", _secret(litellm_master_key))
         put(self, "litellm_api_key", _secret(litellm_api_key))
         put(self, "auth", _one_of("REGISTRY_AUTH", auth, AUTH_MODES))
@@ -162,6 +162,12 @@ def _one_of(name: str, value: str, choices: Iterable[M]) -> M:
     if found is None:
         raise SettingsError(f"{name} must be one of {', '.join(choices)}.")
     return found
+
+
+def _plain_url(url: str) -> str:
+    if "@" in url:
+        raise SettingsError("LITELLM_PROXY_URL must not hold a user name or password: LITELLM_MASTER_KEY is the key.")
+    return url
 
 
 def _secret(value: str | SecretStr | None) -> SecretStr | None:

@@ -42,6 +42,15 @@ from registry.tables import ModelRow, ModelStateRow, StoreRow
 Progress = Callable[[int, int], None]
 """Called with how many changes are done, and of how many."""
 
+_UNCONFIGURED = (
+    "Models are called at their providers directly. To serve all of them through a LiteLLM proxy, set "
+    "LITELLM_PROXY_URL and LITELLM_MASTER_KEY and restart: the models are then registered there, and kept in step with "
+    "every change."
+)
+_UNMANAGED = (
+    "but nothing registers the models there. Set LITELLM_MASTER_KEY as well and restart, or register them by hand as "
+    "db- and the model's id."
+)
 _LOCK = "sync"
 _SYNC_WAIT_SECONDS = 30.0
 _PUSH_WAIT_SECONDS = 5.0
@@ -57,8 +66,11 @@ class Proxy:
         trouble: what kept the proxy from following the last change made through this handle; empty if nothing did.
     """
 
-    def __init__(self, follower: Follower | None, store: Store, actor: Actor | None = None) -> None:
+    def __init__(
+        self, follower: Follower | None, store: Store, actor: Actor | None = None, url: str | None = None
+    ) -> None:
         self._follower = follower
+        self._why_not = f"KB code is sent to {url}, {_UNMANAGED}" if url else _UNCONFIGURED
         self._store = store
         self.actor = actor
         self.trouble = ""
@@ -120,7 +132,7 @@ class Proxy:
 
     def _ready(self) -> Follower:
         if self._follower is None:
-            raise SettingsError("No LiteLLM proxy is configured. Set LITELLM_PROXY_URL and LITELLM_MASTER_KEY.")
+            raise SettingsError(self._why_not)
         return self._follower
 
     def _log(self, actor: Actor, action: str, name: str, context: Mapping[str, Any]) -> None:
@@ -169,7 +181,8 @@ class Follower:
                 self._note_outcome(wanted, failures, left)
             applied += [task.step for task in chosen if task.step.changes and task.step not in failures]
             # whoever changed a model meanwhile found the lock taken, and left the push to us
-            if only is not None or self._versions() == {each.model_id: each.version for each in wanted}:
+            seen = {each.model_id: each.version for each in wanted if _is_chosen(each.model_id, only)}
+            if self._versions(only) == seen:
                 break
         foreign = tuple(task.step for task in chosen if task.step.reason == "foreign")
         failed = tuple(SyncFailure(step, message) for step, message in failures.items())
@@ -194,7 +207,7 @@ class Follower:
             if found is None or found.step.reason != "foreign":
                 raise NotFoundError("There is no such entry on the proxy any more. Load the page again.")
             if not found.step.adoptable:
-                raise ProxyError("Another registry made this entry. Remove it there.")
+                raise ProxyError(f"This entry cannot be replaced. {found.step.why}")
             own = [task for task in tasks if task.step.alias == found.step.alias and task is not found]
             for message in self._apply(own, None).values():
                 raise ProxyError(message)
@@ -230,9 +243,7 @@ class Follower:
             with self._store.exclusive(_LOCK, seconds):
                 yield
         except TimeoutError:
-            raise ProxyError(
-                "Another sync with the proxy is running; it takes this along, or try again then."
-            ) from None
+            raise ProxyError("The proxy is busy with another change of the registry. Sync when that is done.") from None
 
     def _wanted(self, model_id: str | None = None) -> tuple[list[Wanted], str]:
         statement = (
@@ -272,9 +283,10 @@ class Follower:
         )
         return replace(about, served=served, renewed=renewed)
 
-    def _versions(self) -> dict[str, int]:
+    def _versions(self, only: Collection[str] | None) -> dict[str, int]:
         with self._store.read() as session:
-            return {row.id: row.version for row in session.execute(select(ModelRow.id, ModelRow.version))}
+            rows = session.execute(select(ModelRow.id, ModelRow.version)).all()
+        return {row.id: row.version for row in rows if _is_chosen(row.id, only)}
 
     def _apply(self, tasks: Sequence[Task], progress: Progress | None) -> dict[SyncStep, str]:
         """Carry out what changes something, side by side; gives what failed or cannot be done, with the reason."""
@@ -336,6 +348,10 @@ class Follower:
                     state.proxy_at = self._store.clock()
 
 
+def _is_chosen(model_id: str, only: Collection[str] | None) -> bool:
+    return only is None or alias_of(model_id) in only
+
+
 def _is_noted(noted: tuple[int | None, str], outcome: tuple[int | None, str]) -> bool:
     return noted[1] == outcome[1] and outcome[0] in (None, noted[0])
 
@@ -359,7 +375,7 @@ def proxy_params(row: ModelRow, key: SecretStr | None) -> dict[str, Any]:
         ModelType(row.type), row.model_id, row.api_endpoint, row.connection, key
     )
     seconds = row.config.get("timeout_seconds")
-    return {**params, "timeout": seconds} if seconds else params
+    return {**params, "timeout": seconds} if isinstance(seconds, int) else params
 
 
 def _behind(steps: Sequence[SyncStep]) -> int:

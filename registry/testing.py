@@ -67,7 +67,9 @@ class Tester:
             is_edited = "api_key" in given or _called(spec) != _called(as_saved)
             if row.api_key is not None and "api_key" not in given:
                 spec = spec.model_copy(update={"api_key": self._opened(row, row.api_key)})
-            is_served = not is_edited and row.status != Status.INACTIVE
+            state = session.get(ModelStateRow, row.id)
+            is_followed = state is not None and state.proxy_version == row.version
+            is_served = is_followed and not is_edited and row.status != Status.INACTIVE
             return _Subject(spec, row.id, row.name, row.version, is_edited, is_served)
 
     def _opened(self, row: ModelRow, ciphertext: str) -> SecretStr:

@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,10 @@ import httpx
 from registry.egress import Address, Policy
 
 MAX_BYTES: Final = 4_000_000
+_PLAIN_HEADERS: Final = frozenset(
+    {"host", "accept", "accept-encoding", "content-type", "content-length", "connection", "user-agent"}
+    | {"anthropic-version", "anthropic-beta"}
+)
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -46,10 +50,13 @@ class OneOrigin(httpx.BaseTransport):
         origin: ``scheme://host:port``, as `registry.endpoints.origin` writes it.
         policy: which addresses the name may lead to; None for any.
         seconds: until all requests together are given up, counted from the first.
+        values: what headers may hold besides the plain ones: the key, and what else belongs to the model. SDKs add
+            tokens, projects and whole headers that they find in the environment.
     """
 
-    def __init__(self, origin: str, policy: Policy | None, seconds: float) -> None:
+    def __init__(self, origin: str, policy: Policy | None, seconds: float, values: Collection[str] = ()) -> None:
         self._origin = origin
+        self._values = values
         self._clock = _Deadline(seconds)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(), network_backend=_Network(policy, self._clock)
@@ -72,6 +79,9 @@ class OneOrigin(httpx.BaseTransport):
         if 300 <= status < 400:
             self.exchanges.append(Exchange("redirected", status))
             raise httpx.ConnectError("Redirected; not followed.", request=request)
+        if any(name.lower() == b"content-encoding" and value.lower() != b"identity" for name, value in headers):
+            self.exchanges.append(Exchange("broken", status))  # not asked for, and a little can become very much
+            raise httpx.ConnectError("Failed: compressed.", request=request)
         self.exchanges.append(Exchange("", status, body))
         return httpx.Response(status, headers=headers, content=body, request=request)
 
@@ -81,7 +91,7 @@ class OneOrigin(httpx.BaseTransport):
         sent = httpcore.Request(
             request.method,
             httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
+            headers=[(name, value) for name, value in request.headers.raw if self._may_send(name, value)],
             content=request.read(),
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)},
         )
@@ -91,6 +101,11 @@ class OneOrigin(httpx.BaseTransport):
         finally:
             answer.close()
         return answer.status, answer.headers, body
+
+    def _may_send(self, name: bytes, value: bytes) -> bool:
+        lowered = name.lower().decode("ascii", "replace")
+        is_plain = lowered in _PLAIN_HEADERS or lowered.startswith("x-stainless-")
+        return is_plain or value.decode("latin-1").removeprefix("Bearer ") in self._values
 
     def close(self) -> None:
         self._pool.close()

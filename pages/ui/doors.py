@@ -90,8 +90,9 @@ class Doors:
         origins = headers.getlist("origin")
         if not origins:
             return True  # no browser
-        is_same = urlsplit(origins[0]).netloc == headers["host"] or _hostname(origins[0]) in self._public
-        return len(origins) == 1 and is_same
+        name, _, own = origins[0].lower().partition("://")
+        is_public = name == "https" and own.removesuffix(":443") in self._public
+        return len(origins) == 1 and (own == headers["host"] or is_public)
 
     def _is_public_https(self, scope: Scope, headers: Headers) -> bool:
         is_https = scope["scheme"] in ("https", "wss") or headers.get("x-forwarded-proto") == "https"

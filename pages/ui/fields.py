@@ -49,7 +49,7 @@ def secret(form: Form, field: Field, *, is_saved: bool) -> None:
     )
     error_at(form, "api_key")
     if is_saved and field.need is not Need.REQUIRED:
-        st.checkbox("Remove the saved key", key=form.key("remove_api_key"))
+        st.checkbox("Remove the saved key", key=form.key("remove_api_key"), persist_state="page")
 
 
 def parameter(form: Form, kind: ModelType, item: ConfigField, *, locked: bool) -> None:

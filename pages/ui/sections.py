@@ -57,7 +57,12 @@ def status(form: Form, kind: ModelType) -> None:
     left, right = st.columns(2)
     with left:
         chosen = st.selectbox(
-            "Status", list(STATUSES), format_func=STATUSES.__getitem__, key=form.key("status"), disabled=is_default
+            "Status",
+            list(STATUSES),
+            format_func=STATUSES.__getitem__,
+            key=form.key("status"),
+            disabled=is_default,
+            persist_state="page",
         )
         st.caption("The default must stay active." if is_default else STATUS_HELP[chosen])
         fields.error_at(form, "status")
@@ -66,6 +71,7 @@ def status(form: Form, kind: ModelType) -> None:
             f"Default {TYPES_IN_TEXT[kind]} model",
             key=form.key("is_default"),
             on_change="ignore",
+            persist_state="page",
             disabled=is_default,
             help="Used where nothing else is chosen. The default before it is replaced.",
         )

@@ -22,6 +22,7 @@ from pages.ui import identity, signin
 from pages.ui.identity import SignedOutError, SignIn, SignInError
 
 STARTUP = Actor("Dashboard", Role.ADMIN, via="startup")
+_OPENED = "opened_at"
 DATA = Path(__file__).parents[2] / ".data"
 
 
@@ -54,6 +55,10 @@ def current() -> SignIn:
         found = identity.from_claims(settings, seen, signin.provider().issuer, time.time())
     else:
         found = identity.from_headers(settings, seen)
+        # what the proxy said when this tab was opened: whom it let in since, or did not, it says to a new one
+        opened = st.session_state.setdefault(_OPENED, time.time())
+        if time.time() - opened > settings.sign_in_hours * 3600:
+            raise SignedOutError("Your sign-in has expired", "Load the page again.")
     if found.id in ours.spent:
         raise SignedOutError("You are signed out", "Sign in to go on.")
     return found

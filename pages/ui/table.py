@@ -81,7 +81,7 @@ def _chips(words: Sequence[str | None], kinds: Iterable[str]) -> Any:
     """A column of words that are shown as chips; None shows nothing."""
     numbers = {word: number for number, word in enumerate(kinds)}
     chips = pa.array([[word] for word in numbers], pa.list_(pa.string()))
-    return chips.take(pa.array([None if word is None else numbers[word] for word in words], pa.int8()))
+    return chips.take(pa.array([None if word is None else numbers[word] for word in words], pa.int32()))
 
 
 def _options(rows: Sequence[ModelSummary], left_out: Sequence[str], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import ipaddress
 import json
 import logging
@@ -87,6 +88,47 @@ def test_the_environment_leads_nowhere(
         monkeypatch.setenv(name, canary.url)
     result = call(model_at(server.url, provider, kind))
     assert ("ok", 0, b"") == (result.kind, canary.connections, canary.received)
+
+
+CREDENTIALS = {
+    "AZURE_OPENAI_AD_TOKEN": HEX_KEY,
+    "OPENAI_ORG_ID": f"org-{HEX_KEY}",
+    "OPENAI_PROJECT_ID": f"proj-{HEX_KEY}",
+    "OPENAI_CUSTOM_HEADERS": f"X-Secret: {HEX_KEY}",
+    "OPENAI_API_KEY": f"sk-{HEX_KEY}",
+    "AZURE_API_KEY": HEX_KEY,
+}
+
+
+@every_combination
+def test_nothing_of_the_environment_is_sent(
+    server: Provider, provider: str, kind: ModelType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens, projects and headers that SDKs look for stay here: the typed key is what is tried, and nothing else."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    result = call(model_at(server.url, provider, kind))
+    assert "ok" == result.kind
+    assert HEX_KEY not in str(server.requests)
+    assert {request.key for request in server.requests} <= {CANARY, ""}
+
+
+def test_control_without_the_guard_a_project_of_the_environment_is_sent(
+    server: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: with every header let through, the SDK sends what it found."""
+    monkeypatch.setenv("OPENAI_PROJECT_ID", f"proj-{HEX_KEY}")
+    monkeypatch.setattr(transport.OneOrigin, "_may_send", lambda *_: True)
+    call(model_at(server.url))
+    assert HEX_KEY in str(server.requests)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "deflate", "br"])
+def test_a_compressed_answer_is_not_unpacked(server: Provider, encoding: str) -> None:
+    """It was not asked for, and a little of it can become very much."""
+    packed = gzip.compress(b" " * 1000).decode("latin-1")
+    server.answer = lambda _: Answer(200, packed, {"content_encoding": encoding})
+    assert "bad_answer" == call(model_at(server.url)).kind
 
 
 @pytest.mark.parametrize(

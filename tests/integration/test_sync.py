@@ -362,6 +362,19 @@ def test_adopting_what_has_no_model_removes_it(reg: Registry, add_by_hand: Calla
     assert reg.proxy.plan().steps == ()
 
 
+def test_an_inactive_models_foreign_entry_stays(
+    reg: Registry, fake_proxy: FakeProxy, add_by_hand: Callable[..., str]
+) -> None:
+    """There is nothing to put in its place: it would be served no more, and its key be lost."""
+    model = created(reg, generation(status="inactive"))
+    foreign = add_by_hand(alias(model))
+    (step,) = reg.proxy.plan().steps
+    assert ("foreign", False) == (step.reason, step.adoptable)
+    with pytest.raises(errors.ProxyError, match="inactive"):
+        reg.proxy.adopt(foreign, actor=ADMIN)
+    assert fake_proxy.entry(foreign) is not None
+
+
 def test_only_what_nobody_made_can_be_adopted(
     reg: Registry, fake_proxy: FakeProxy, add_by_hand: Callable[..., str]
 ) -> None:
@@ -423,6 +436,7 @@ def test_a_host_that_was_denied_is_served_no_more(
         "api_endpoint = 'http://elsewhere.example/v1'",
         """connection = '{"organization": "os.environ/HOME"}'""",
         "model_id = 'os.environ/HOME'",
+        """connection = '{"organization": {"a": 1}}'""",
     ],
 )
 def test_an_edit_in_the_database_leads_no_key_elsewhere(
@@ -452,6 +466,29 @@ def test_nothing_but_what_the_provider_declares_is_passed_on(reg: Registry, raw:
         model.type, model.model_id, None, {"api_base": "http://elsewhere.example", "organization": "org-1"}, None
     )
     assert ("https://api.openai.com/v1", "org-1") == (params["api_base"], params["organization"])
+
+
+def test_a_limit_that_is_no_number_is_not_passed_on(reg: Registry, raw: Engine, fake_proxy: FakeProxy) -> None:
+    """Nor looked up in the environment."""
+    model = created(reg)
+    with raw.begin() as connection:
+        statement = """UPDATE models SET config = '{"timeout_seconds": "os.environ/HOME"}', version = 2"""
+        connection.execute(text(statement))
+    reg.proxy.sync(actor=ADMIN)
+    assert [None] == [params.get("timeout") for params in fake_proxy.served()[alias(model)]]
+
+
+def test_a_version_that_the_proxy_does_not_serve_yet_is_not_tested_by_its_alias(
+    reg: Registry, fake_proxy: FakeProxy
+) -> None:
+    """Else the old one would answer for it."""
+    model = created(reg)
+    fake_proxy.faults = lambda _number, _method, path: Fault(429) if path.startswith("/model") else None
+    reg.models.update(model.id, {"model_id": "gpt-4.1"}, version=1, actor=ADMIN)
+    fake_proxy.faults = ()
+    assert reg.models.test(model.id, actor=ADMIN).ok
+    (called,) = [each.body["model"] for each in fake_proxy.requests if "/chat/" in each.path]
+    assert called.startswith("db-test-")
 
 
 def test_the_wrong_keyring_changes_nothing(
@@ -505,6 +542,12 @@ def test_a_wrong_master_key(settings: Settings, connect: Connect, key: str) -> N
     assert key not in str(caught.value)
 
 
+def test_a_url_without_its_key_is_told_apart(store_url: str, connect: Connect) -> None:
+    """KB code is led to a proxy that nobody tells of the models: that is worth a word."""
+    with pytest.raises(errors.SettingsError, match="nothing registers the models there"):
+        connect(Settings(store_url, [KEY_A], "http://127.0.0.1:9")).proxy.plan()
+
+
 def test_without_a_proxy_there_is_nothing_to_sync(store_url: str, connect: Connect) -> None:
     """The message names the settings; changes work as ever. A URL without the key is not enough."""
     for reg in (connect(Settings(store_url, [KEY_A])), connect(Settings(store_url, [KEY_A], "http://127.0.0.1:9"))):
@@ -516,8 +559,14 @@ def test_without_a_proxy_there_is_nothing_to_sync(store_url: str, connect: Conne
         assert reg.proxy.trouble == ""
 
 
+@pytest.mark.parametrize("only", [False, True])
 def test_a_change_in_the_middle_of_a_sync_is_taken_along(
-    reg: Registry, settings: Settings, fake_proxy: FakeProxy, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    only: bool,
+    reg: Registry,
+    settings: Settings,
+    fake_proxy: FakeProxy,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its own push finds the sync at work and leaves it the change; the sync compares once more before it ends."""
     monkeypatch.setattr(sync, "_PUSH_WAIT_SECONDS", 0.0)
@@ -532,8 +581,8 @@ def test_a_change_in_the_middle_of_a_sync_is_taken_along(
             told.append(other.proxy.trouble)
 
     fake_proxy.faults = edit
-    report = reg.proxy.sync(actor=ADMIN)
-    assert "Another sync" in told[1]
+    report = reg.proxy.sync(only=[alias(model)] if only else None, actor=ADMIN)
+    assert "busy" in told[1]
     assert {alias(model): ["openai/gpt-4.1"]} == served(fake_proxy)
     assert ["missing", "outdated"] == [step.reason for step in report.applied]
     assert (True, "") == row(reg, model)
@@ -545,7 +594,7 @@ def test_one_sync_at_a_time(
     """Over all processes: a second one waits, and then says so."""
     monkeypatch.setattr(sync, "_SYNC_WAIT_SECONDS", 0.0)
     store = Store(store_url)
-    with store.exclusive("sync", 0), pytest.raises(errors.ProxyError, match="Another sync"):
+    with store.exclusive("sync", 0), pytest.raises(errors.ProxyError, match="busy"):
         reg.proxy.sync(actor=ADMIN)
     assert fake_proxy.requests == []
     reg.proxy.sync(actor=ADMIN)

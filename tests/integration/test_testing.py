@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from registry import ModelCreate, ModelUpdate, Registry, Settings, errors, probe
+from registry import Model, ModelCreate, ModelUpdate, Registry, Settings, errors, probe
 from registry.crypto import Keyring
 from registry.egress import Policy
 from registry.errors import ProxyError
@@ -227,13 +227,21 @@ def test_a_providers_own_endpoint_is_under_the_policy_too(settings: Settings, co
         created(strict, generation())
 
 
+def followed_by_a_proxy(raw: Engine, model: Model) -> None:
+    """Note that the proxy serves a model as it is."""
+    statement = "INSERT INTO model_states (model_id, proxy_version, proxy_epoch, proxy_message) VALUES (:id, 1, 0, '')"
+    with raw.begin() as connection:
+        connection.execute(text(statement), {"id": model.id})
+
+
 def test_through_the_proxy_a_served_model_is_called_by_its_alias(
-    reg: Registry, server: Provider, through: Through
+    reg: Registry, raw: Engine, server: Provider, through: Through
 ) -> None:
     """With the master key; the proxy has the model's own."""
     proxy = Proxy(server.url, MASTER)
     for status in ("active", "deprecated"):
         model = created(reg, model_at("https://models.example.com", status=status))
+        followed_by_a_proxy(raw, model)
         assert through(proxy).test(model.id, actor=ADMIN).ok
         assert (f"db-{model.id}", MASTER) == (_model(server.requests[-1]), server.requests[-1].key)
     assert ([], "proxy") == (proxy.served, last_entry(reg)[5]["via"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +12,10 @@ import pandas as pd
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Element, Widget
 from streamlit.util import calc_hash
+
+from pages.ui.identity import SignedOutError
+from registry import Actor
+from tests.factories import LOCAL_ADMINISTRATOR
 
 MAIN = Path(__file__).parents[2] / "pages" / "main.py"
 TIMEOUT = 20
@@ -170,3 +174,15 @@ def path_of(key: str) -> str:
 def unescaped(text: str) -> str:
     """Markdown as it is read."""
     return _ESCAPED.sub(r"\1", text).replace("\u2060", "")
+
+
+def first_then_nobody() -> Callable[[], Actor]:
+    """The frame still finds an administrator, as when the sign-in ends between its check and the dialog's."""
+    answers = iter([LOCAL_ADMINISTRATOR, LOCAL_ADMINISTRATOR])
+
+    def current_actor() -> Actor:
+        for actor in answers:
+            return actor
+        raise SignedOutError
+
+    return current_actor

@@ -141,6 +141,15 @@ def test_the_saved_key_never_comes_back(dashboard: Dashboard, reg: Registry) -> 
         dashboard.run()
 
 
+def test_choosing_a_provider_again_changes_nothing_else(dashboard: Dashboard, reg: Registry) -> None:
+    """A retired model stays retired, though its fields are gone while no provider is chosen."""
+    model = created(reg, generation(status="inactive"))
+    dashboard.open("edit", id=model.id).put(provider=None).put(provider="openai")
+    assert dashboard.field("status").value == "inactive"
+    dashboard.put(name="Renamed").click("Save changes")
+    assert ("Renamed", "inactive") == (reg.models.get(model.id).name, reg.models.get(model.id).status)
+
+
 def test_a_saved_key_is_kept(dashboard: Dashboard, reg: Registry) -> None:
     """Leaving the key field empty keeps the key, through an edit of something else."""
     model = created(reg, generation(api_key=CANARY))

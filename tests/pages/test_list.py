@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pages.ui import table
 from registry import Registry
 from tests.factories import ADMIN, CANARY, azure, bound, created, embedding, generation, ner, ollama
 from tests.pages.driver import Dashboard
@@ -160,3 +161,10 @@ def test_the_list_is_always_current(dashboard: Dashboard, reg: Registry) -> None
     assert dashboard.open().names == ["Before"]
     reg.models.update(model.id, {"name": "After"}, version=model.version, actor=ADMIN)
     assert dashboard.run().names == ["After"]
+
+
+def test_there_may_be_any_number_of_chips() -> None:
+    """As many as there are ages of tests: more than one byte can count."""
+    texts = [f"Works · {number} d" for number in range(300)]
+    assert [[text] for text in texts] == table._chips(texts, texts).to_pylist()
+    assert [None, ["b"]] == table._chips([None, "b"], ["a", "b"]).to_pylist()

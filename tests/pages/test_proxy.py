@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from pages.ui import session
 from registry import Registry, Settings
 from tests.factories import CANARY, KEY_A, created, generation, ollama
 from tests.fake_proxy import FakeProxy
 from tests.faulty_server import Fault
-from tests.pages.driver import Dashboard
+from tests.pages.driver import Dashboard, first_then_nobody
 
 
 @pytest.fixture
@@ -86,6 +87,33 @@ def test_what_has_no_model_here_is_removed_after_a_question(dashboard: Dashboard
     assert "db-legacy: the entry is removed from the proxy." in dashboard.text.replace("**", "")
     dashboard.click_in_dialog("Remove")
     assert fake_proxy.entry("foreign") is None
+
+
+def test_an_open_question_asks_anew_who_is_there(
+    dashboard: Dashboard, fake_proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question reruns without its page; once the sign-in has ended, nothing is adopted or removed."""
+    fake_proxy.add("foreign", "db-legacy")
+    dashboard.open("proxy").select_row(0).click("Remove")
+    held = session.registry()
+    monkeypatch.setattr(session, "require", lambda role: held)
+    monkeypatch.setattr(session, "current_actor", first_then_nobody())
+    dashboard.click_in_dialog("Remove")
+    assert "You are not signed in." in dashboard.errors
+    assert fake_proxy.entry("foreign") is not None
+
+
+def test_old_news_are_gone_when_one_comes_back(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
+    """What a sync could not do is told until one leaves the page: by then it may be done."""
+    created(reg, generation(name="Unlucky"))
+    fake_proxy._rows.clear()
+    fake_proxy.faults = lambda _number, _method, path: Fault(500) if path == "/model/new" else None
+    dashboard.open("proxy").click("Sync now")
+    assert dashboard.at.warning
+    dashboard.run()
+    assert dashboard.at.warning
+    dashboard.open("models").open("proxy")
+    assert not dashboard.at.warning
 
 
 def test_what_could_not_be_applied_is_told(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:

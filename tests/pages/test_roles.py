@@ -9,10 +9,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import session
-from pages.ui.identity import SignedOutError
 from registry import Actor, Registry, Settings
-from tests.factories import ADMIN, AUDITOR, CANARY, LOCAL_ADMINISTRATOR, VIEWER, created, embedding, generation
-from tests.pages.driver import MAIN, TIMEOUT, Dashboard
+from tests.factories import ADMIN, AUDITOR, CANARY, VIEWER, created, embedding, generation
+from tests.pages.driver import MAIN, TIMEOUT, Dashboard, first_then_nobody
 
 SignIn = Callable[[Actor | None], None]
 PAGES = ("models", "edit", "audit", "proxy")
@@ -201,22 +200,10 @@ def test_an_open_dialog_asks_anew_who_is_there(
     dashboard.open().act("In use", "Delete")
     held = session.registry()
     monkeypatch.setattr(session, "require", lambda role: held)
-    monkeypatch.setattr(session, "current_actor", _first_then_nobody())
+    monkeypatch.setattr(session, "current_actor", first_then_nobody())
     dashboard.click_in_dialog("Delete")
     assert "You are not signed in." in dashboard.errors
     assert store.models.get("In use")
-
-
-def _first_then_nobody() -> Callable[[], Actor]:
-    """The frame still finds an administrator, as when the sign-in ends between its check and the dialog's."""
-    answers = iter([LOCAL_ADMINISTRATOR, LOCAL_ADMINISTRATOR])
-
-    def current_actor() -> Actor:
-        for actor in answers:
-            return actor
-        raise SignedOutError
-
-    return current_actor
 
 
 def test_a_damaged_sign_in_key_is_told(dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -129,6 +129,14 @@ def test_hosts_are_denied_and_allowed_by_name_and_address(entry: str, url: str, 
         refusing.check(url)
 
 
+@pytest.mark.parametrize("host", ["localhost", "x.localhost", "127.0.0.1", "127.1", "[::1]", "0x7f000001"])
+def test_localhost_stands_for_this_machine(host: str) -> None:
+    """By all of its names and addresses, denied or allowed."""
+    with pytest.raises(UnsafeEndpointError):
+        Policy(deny=["localhost"]).check(f"http://{host}")
+    Policy(allow=["localhost"]).check(f"http://{host}")
+
+
 def test_denying_is_stronger_than_allowing() -> None:
     """A host that is on both lists is not called."""
     with pytest.raises(UnsafeEndpointError, match="REGISTRY_ENDPOINT_DENY"):

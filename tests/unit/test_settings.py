@@ -117,3 +117,10 @@ def test_kb_code_needs_no_encryption_key(tmp_path: Path) -> None:
     """It may list and bind; only what needs a key fails."""
     with Registry.connect(Settings(f"sqlite:///{tmp_path / 'r.db'}")) as registry:
         assert registry.models.find() == []
+
+
+def test_a_proxys_url_holds_no_credentials() -> None:
+    """It is shown; the key has a setting of its own. The message does not repeat it."""
+    with pytest.raises(SettingsError, match="LITELLM_PROXY_URL") as caught:
+        Settings("", litellm_proxy_url="http://user:hidden@proxy:4000")
+    assert "hidden" not in str(caught.value)
