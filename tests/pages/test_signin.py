@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import streamlit as st
 
-from pages.ui import signin
+from pages.ui import session, signin
+from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER
 from pages.ui.signin import Provider
 from registry import Settings
 from registry.errors import SettingsError
+from tests.factories import KEY_A
+from tests.pages.driver import Dashboard
 
 ROLES = {"registry-admins": "admin"}
 COMPANY = {
@@ -119,3 +125,27 @@ def test_a_public_host_may_be_redirected_to(options: dict[str, Any], monkeypatch
     """The control: once it is named in the settings."""
     secrets(monkeypatch, {**SHARED, **COMPANY, "redirect_uri": "https://registry.example.com/oauth2callback"})
     signin.check(Settings(auth="oidc", roles=ROLES, public_hosts=["Registry.example.com"]))
+
+
+def test_a_tab_that_stays_open_is_believed_for_so_long(
+    sqlite_url: str, environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authenticating proxy speaks when a tab is opened, and cannot take it back: hours later it is asked anew."""
+    secret = "x" * 16
+    environment(
+        REGISTRY_DATABASE_URL=sqlite_url,
+        REGISTRY_FERNET_KEYS=KEY_A,
+        REGISTRY_AUTH="proxy",
+        REGISTRY_ROLES="staff=viewer",
+        REGISTRY_PROXY_SECRET=secret,
+        REGISTRY_SIGN_IN_HOURS="2",
+    )
+    headers = {SECRET_HEADER: [secret], EMAIL_HEADER: ["vera@example.com"], GROUPS_HEADER: ["staff"]}
+    monkeypatch.setattr(session, "evidence", lambda auth: headers)
+    dashboard, opened = Dashboard().open(), time.time()
+    assert dashboard.title == "Models"
+    monkeypatch.setattr(session, "time", SimpleNamespace(time=lambda: opened + 2 * 3600 - 60))
+    assert dashboard.run().title == "Models"
+    monkeypatch.setattr(session, "time", SimpleNamespace(time=lambda: opened + 2 * 3600 + 60))
+    assert dashboard.run().title == "Your sign-in has expired"
+    assert Dashboard().open().title == "Models"
