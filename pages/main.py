@@ -17,8 +17,8 @@ HERE = Path(__file__).parent
 ICON = HERE / "ui" / "icon.svg"
 PATHS = ("models", "edit", "audit")
 SIDEBAR_WIDTH = 220
+# what a page keeps in the session while it is open: who comes back to it begins anew
 LEFT_BEHIND = {"audit": ["audit_trail"], "proxy": ["proxy_report", "proxy_adopting"]}
-"""What a page keeps in the session while it is open: who comes back to it begins anew."""
 LOGO = HERE / "ui" / "logo.svg"
 
 

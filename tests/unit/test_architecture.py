@@ -87,6 +87,19 @@ def test_the_pages_know_no_sql_and_no_provider(path: Path) -> None:
     assert used & inner == set()
 
 
+def strays(source: str) -> list[str]:
+    """Texts that stand alone in a script, but for its docstring."""
+    alone = [node.value for node in ast.parse(source).body[1:] if isinstance(node, ast.Expr)]
+    return [str(value.value) for value in alone if isinstance(value, ast.Constant)]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("*.py")), ids=lambda path: path.name)
+def test_a_pages_script_shows_nothing_unasked(path: Path) -> None:
+    """Streamlit shows a text that stands alone. The control: one is found."""
+    assert [] == strays(path.read_text())
+    assert ["about x"] == strays('"""A page."""\nx = 1\n"""about x"""\n')
+
+
 def test_a_banned_import_would_be_seen() -> None:
     """The control."""
     assert {"sqlalchemy"} == foreign("from sqlalchemy.orm import Session", {"sqlalchemy", "httpx"})
