@@ -35,7 +35,7 @@ def main() -> None:
                 "Sync now", type="primary", icon=":material/sync:", disabled=not reg.proxy.is_configured
             )
     if wants_sync:
-        _sync(reg, "all")
+        _sync(reg)
     try:
         with st.spinner("Asking the proxy …", show_time=True):
             plan = reg.proxy.plan()
@@ -120,15 +120,15 @@ def _table(steps: Sequence[SyncStep]) -> SyncStep | None:
 
 def _actions(reg: Registry, step: SyncStep) -> None:
     if step.changes and st.button("Apply this one", icon=":material/sync:", key="apply_one"):
-        _sync(reg, step.alias)
+        _sync(reg, [step.alias])
         st.rerun()
     if step.adoptable:
-        label, icon = ("Adopt", "move_down") if step.model_id or step.name else ("Remove", "delete")
+        label, icon = ("Adopt", "move_down") if step.name else ("Remove", "delete")
         st.button(label, icon=f":material/{icon}:", key="adopt", on_click=_ask_to_adopt, args=(step,))
 
 
-def _sync(reg: Registry, alias: str) -> None:
-    """Apply all, or one alias, with progress; what came of it is shown by `_outcome`, on this run or the next.
+def _sync(reg: Registry, only: Sequence[str] | None = None) -> None:
+    """Apply all, or these aliases, with progress; what came of it is shown by `_outcome`, on this run or the next.
 
     In a thread of its own: whoever clicks meanwhile ends the waiting, and not the sync in the middle of its work.
     """
@@ -138,7 +138,7 @@ def _sync(reg: Registry, alias: str) -> None:
         told[:] = done, of
 
     pool = ThreadPoolExecutor(1)
-    future = pool.submit(reg.proxy.sync, only=None if alias == "all" else [alias], progress=tell)
+    future = pool.submit(reg.proxy.sync, only=only, progress=tell)
     pool.shutdown(wait=False)
     bar = st.progress(0.0, "Comparing with the proxy …")
     while not wait([future], timeout=TICK).done:

@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from registry import diagnosis, endpoints
 from registry.egress import Policy
 from registry.errors import ProxyError, SettingsError
+from registry.plan import mode_of
 from registry.providers import PROVIDERS
 from registry.records import ModelType, TestResult
 from registry.scrub import scrub
@@ -140,7 +141,7 @@ def run(
     if carrier is None:
         return _told(_Call(spec, direct, (spec.api_key,), False, policy, seconds), wait)
     secrets = (spec.api_key, carrier.key)
-    mode = "embedding" if spec.type is ModelType.EMBEDDING else "chat"
+    mode = mode_of(spec.type)
     try:
         with nullcontext(carrier.alias(served_id)) if served_id else carrier.temporary(direct, mode) as alias:
             key = carrier.key.get_secret_value()

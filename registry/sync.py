@@ -177,7 +177,7 @@ class Follower:
                 wanted, tasks = self.compared()
                 chosen = [task for task in tasks if only is None or task.step.alias in only]
                 failures = self._apply(chosen, progress)
-                left = [task for task in tasks if task not in chosen]
+                left = [] if only is None else [task for task in tasks if task.step.alias not in only]
                 self._note_outcome(wanted, failures, left)
             applied += [task.step for task in chosen if task.step.changes and task.step not in failures]
             # whoever changed a model meanwhile found the lock taken, and left the push to us
