@@ -23,13 +23,17 @@ class Role(StrEnum):
 PEOPLE: Final = (Role.VIEWER, Role.AUDITOR, Role.ADMIN)
 """Roles of people, the lowest first: each may do what those before it may."""
 
+MAX_NAME: Final = 255
+MAX_VIA: Final = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who acts: ``name`` as the sign-in gave it, ``via`` how it was established (``local``, ``oidc``, ``library``…).
 
     Raises:
-        ForbiddenError: the name is empty or longer than 255 characters, or the role does not exist.
+        ForbiddenError: ``name`` is no printable text of 1–255 characters, ``via`` none of 1–50, or the role does not
+            exist; ``fields`` says which.
     """
 
     name: str
@@ -37,13 +41,9 @@ class Actor:
     via: str = "library"
 
     def __init__(self, name: str, role: Role | str, via: str = "library") -> None:
-        if not name.strip() or len(name) > 255 or not name.isprintable():
-            raise ForbiddenError("An actor needs a printable name of at most 255 characters.")
-        if role not in list(Role):
-            raise ForbiddenError(f"There is no such role. Roles are {', '.join(Role)}.")
-        object.__setattr__(self, "name", name.strip())
-        object.__setattr__(self, "role", Role(role))
-        object.__setattr__(self, "via", via)
+        object.__setattr__(self, "name", _printable("name", name, MAX_NAME))
+        object.__setattr__(self, "role", _role(role))
+        object.__setattr__(self, "via", _printable("via", via, MAX_VIA))
 
 
 class Acting(Protocol):
@@ -91,7 +91,7 @@ def changes(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
         @functools.wraps(method)
         def checked(self: A, /, *args: Any, **kwargs: Any) -> R:
             named = kwargs.pop("actor", None)
-            if self.actor is not None and named not in (None, self.actor):
+            if self.actor is not None and named is not None and named != self.actor:
                 raise ForbiddenError("This handle acts for somebody else: leave out actor.")
             actor = self.actor or named
             if not isinstance(actor, Actor):
@@ -109,3 +109,21 @@ def _demand(actor: Actor, roles: tuple[Role, ...], what: str) -> None:
     if actor.role not in roles:
         allowed = " or ".join(roles)
         raise ForbiddenError(f"{actor.name} is signed in as {actor.role}; “{what}” needs the role {allowed}.")
+
+
+def _printable(field: str, value: object, most: int) -> str:
+    text = str.strip(value) if isinstance(value, str) else ""
+    if not text or len(text) > most or not text.isprintable():
+        raise ForbiddenError(
+            f"The {field} of an actor must be printable text of 1 to {most} characters.",
+            fields={field: f"Must be printable text of 1 to {most} characters."},
+        )
+    return text
+
+
+def _role(value: object) -> Role:
+    found = next((role for role in Role if role.value == value), None)
+    if found is None:
+        message = f"There is no such role. Roles are {', '.join(Role)}."
+        raise ForbiddenError(message, fields={"role": message})
+    return found

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
+from registry import arguments
 from registry.actors import READERS, Actor, reads
-from registry.errors import InvalidModelError
-from registry.queries import storable
+from registry.arguments import KnowledgeBaseRef, ModelRef
+from registry.queries import contains, equals
 from registry.records import AuditEntry, AuditPage, Change, FrozenDict, VerifyReport
 from registry.store import Clock, Store
 from registry.tables import AuditRow, StoreRow
@@ -25,6 +26,9 @@ from registry.tables import AuditRow, StoreRow
 GENESIS = "0" * 64
 MAX_PAGE = 500
 _VERIFY_BATCH = 5000
+_MOST_ENTRIES: Final = 2**63 - 1
+_TEXTS: Final = ("actor", "actor_role", "actor_via", "action", "target_kind", "target_id", "target_name")
+_LONGEST: Final = {name: AuditRow.__table__.c[name].type.length for name in _TEXTS}  # type: ignore[attr-defined]  # String
 
 ACTIONS = (
     "model:create",
@@ -61,7 +65,7 @@ class Audit:
         *,
         actor: str | None = None,
         action: str | None = None,
-        target: str | None = None,
+        target: ModelRef | KnowledgeBaseRef | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         search: str | None = None,
@@ -73,17 +77,22 @@ class Audit:
         Args:
             actor: the exact name.
             action: an exact ``subject:verb``, or a subject with a colon, such as ``model:``, for all of its verbs.
-            target: an id, or a name as it was when the entry was written.
+            target: an id, a name as it was when the entry was written, or a record.
             since: not before this moment.
             until: before this moment.
             search: text that the target's name, the changes or the context contain, in any case for ASCII letters.
-            limit: entries on the page, at most 500.
+            limit: entries on the page, 1 to 500; more are cut to 500.
             after: ``next`` of the page before.
+
+        A text that is empty filters nothing, as None does.
+
+        Raises:
+            InvalidInputError: an argument is unusable.
         """
         conditions = _conditions(actor, action, target, since, until, search)
         if after is not None:
-            conditions.append(AuditRow.seq < after)
-        size = max(1, min(limit, MAX_PAGE))
+            conditions.append(AuditRow.seq < arguments.whole("after", after, 0, _MOST_ENTRIES))
+        size = min(arguments.whole("limit", limit, 1, _MOST_ENTRIES), MAX_PAGE)
         statement = select(AuditRow).where(*conditions).order_by(AuditRow.seq.desc()).limit(size + 1)
         with self._store.read() as session:
             rows = session.scalars(statement).all()
@@ -130,21 +139,28 @@ def append(
         changes: field → (before, after). Secrets must come as words such as ``"set"``, never as values.
     """
     head = session.scalars(select(StoreRow)).one()
-    row = AuditRow(
-        seq=head.audit_seq + 1,
-        at=clock(),
-        actor=actor.name,
-        actor_role=actor.role.value,
-        actor_via=actor.via,
-        action=action,
-        target_kind=target[0],
-        target_id=target[1],
-        target_name=target[2],
-        changes=_canonical({field: list(pair) for field, pair in changes.items()}),
-        context=_canonical(context or {}),
-        prev_hash=head.audit_hash,
+    at, kind, id, name = clock(), *target
+    texts = (actor.name, actor.role.value, actor.via, action, kind, id, name)
+    text = _canonical(
+        _hashed(
+            head.audit_seq + 1,
+            at,
+            {column: _storable(column, value) for column, value in zip(_TEXTS, texts, strict=True)},
+            {field: list(pair) for field, pair in changes.items()},
+            context or {},
+            head.audit_hash,
+        )
     )
-    row.hash = digest(row)
+    entry = json.loads(text)  # what is stored is what was hashed, whatever JSON made of it
+    row = AuditRow(
+        seq=entry["seq"],
+        at=at,
+        **{column: entry[column] for column in _TEXTS},
+        changes=_canonical(entry["changes"]),
+        context=_canonical(entry["context"]),
+        prev_hash=entry["prev_hash"],
+        hash=_sha256(text),
+    )
     head.audit_seq, head.audit_hash = row.seq, row.hash
     session.add(row)
     session.flush()
@@ -168,26 +184,47 @@ def digest(row: AuditRow | AuditEntry) -> str:
         context: Any = dict(row.context)
     else:
         changes, context = json.loads(row.changes), json.loads(row.context)
-    entry = {
+    texts = {column: getattr(row, column) for column in _TEXTS}
+    return _sha256(_canonical(_hashed(row.seq, row.at, texts, changes, context, row.prev_hash)))
+
+
+def _hashed(
+    seq: int,
+    at: datetime,
+    texts: Mapping[str, str],
+    changes: Mapping[str, Any],
+    context: Mapping[str, Any],
+    prev_hash: str,
+) -> dict[str, Any]:
+    return {
         "format": 1,
-        "seq": row.seq,
-        "at": row.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "actor": row.actor,
-        "actor_role": row.actor_role,
-        "actor_via": row.actor_via,
-        "action": row.action,
-        "target_kind": row.target_kind,
-        "target_id": row.target_id,
-        "target_name": row.target_name,
+        "seq": seq,
+        "at": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        **texts,
         "changes": changes,
         "context": context,
-        "prev_hash": row.prev_hash,
+        "prev_hash": prev_hash,
     }
-    return hashlib.sha256(_canonical(entry).encode()).hexdigest()
+
+
+def _storable(column: str, value: str) -> str:
+    """The text as both stores keep it: PostgreSQL knows no NUL, neither knows lone surrogates, columns have a length.
+
+    Raises:
+        TypeError: it is no text. What a column would turn into text later is not what was hashed.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{column} of an audit entry must be text, not {type(value).__name__}")
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[: _LONGEST[column]]
 
 
 def _canonical(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace").decode()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fault(row: AuditRow, expected: int, previous: str) -> str:
@@ -224,32 +261,29 @@ def _entry(row: AuditRow) -> AuditEntry:
 def _conditions(
     actor: str | None,
     action: str | None,
-    target: str | None,
+    target: ModelRef | KnowledgeBaseRef | None,
     since: datetime | None,
     until: datetime | None,
     search: str | None,
 ) -> list[ColumnElement[bool]]:
-    actor, action, target, search = (storable(text or "") for text in (actor, action, target, search))
-    for name, moment in (("since", since), ("until", until)):
-        if moment is not None and moment.tzinfo is None:
-            raise InvalidModelError({name: "Give the time with its time zone."})
     conditions: list[ColumnElement[bool]] = []
-    if actor:
-        conditions.append(AuditRow.actor == actor)
-    if action:
-        by_subject = AuditRow.action.startswith(action, autoescape=True)
-        conditions.append(by_subject if action.endswith(":") else AuditRow.action == action)
-    if target:
-        conditions.append(or_(AuditRow.target_id == target, AuditRow.target_name == target))
-    if since:
-        conditions.append(AuditRow.at >= since)
-    if until:
-        conditions.append(AuditRow.at < until)
-    if search.strip():
-        conditions.append(_contains(search.strip()))
+    if name := arguments.wanted("actor", actor):
+        conditions.append(equals(AuditRow.actor, name))
+    if verb := arguments.wanted("action", action):
+        by_subject = AuditRow.action.startswith(verb, autoescape=True)
+        conditions.append(by_subject if _is_subject(verb) else equals(AuditRow.action, verb))
+    if about := arguments.target("target", target):
+        conditions.append(or_(equals(AuditRow.target_id, about), equals(AuditRow.target_name, about)))
+    if first := arguments.moment("since", since):
+        conditions.append(AuditRow.at >= first)
+    if end := arguments.moment("until", until):
+        conditions.append(AuditRow.at < end)
+    if needle := arguments.wanted("search", search):
+        conditions.append(
+            or_(*(contains(column, needle) for column in (AuditRow.target_name, AuditRow.changes, AuditRow.context)))
+        )
     return conditions
 
 
-def _contains(needle: str) -> ColumnElement[bool]:
-    columns: Iterable[Any] = (AuditRow.target_name, AuditRow.changes, AuditRow.context)
-    return or_(*(column.icontains(needle, autoescape=True) for column in columns))
+def _is_subject(action: str) -> bool:
+    return action.endswith(":") and arguments.findable(action)

@@ -9,8 +9,9 @@ from typing import Any, Self
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import queries, rotation
+from registry import arguments, queries, rotation
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
+from registry.arguments import KnowledgeBaseRef, ModelRef
 from registry.audit import Audit
 from registry.crypto import Keyring
 from registry.egress import Policy
@@ -18,7 +19,7 @@ from registry.errors import (
     DecryptionError,
     ForbiddenError,
     InactiveModelError,
-    InvalidModelError,
+    InvalidInputError,
     NotFoundError,
     SettingsError,
 )
@@ -32,6 +33,8 @@ from registry.settings import Settings
 from registry.store import Clock, Store, utcnow
 from registry.sync import Follower, Proxy
 from registry.tables import DefaultRow, KnowledgeBaseRow, ModelRow
+
+_ASK = "Ask for a model alone, for a type alone, or for a type of a knowledge base (kb=, type=)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +96,17 @@ class Registry:
         are set up and migrated by ``python -m registry migrate``.
 
         Raises:
+            InvalidInputError: what was passed are no settings.
             SettingsError: no store is named, or a setting is unusable.
             SchemaError: the store is not up to date; the message names the command that mends it.
             StoreError: the store cannot be reached.
         """
-        settings = settings or Settings.from_env()
+        settings = Settings.from_env() if settings is None else settings
+        if not isinstance(settings, Settings):
+            raise InvalidInputError({"settings": "Must be Settings(database_url=…); left out, the environment counts."})
         if not settings.database_url:
             raise SettingsError("No store is named. Set REGISTRY_DATABASE_URL, or pass Settings(database_url=…).")
+        clock = arguments.callback("clock", clock) or utcnow
         keys = [key.get_secret_value() for key in settings.fernet_keys]
         keyring = Keyring(keys) if keys else None
         store = Store(settings.database_url, clock=clock)
@@ -118,8 +125,10 @@ class Registry:
         """A handle on which everything is done by, checked for and filtered for this actor.
 
         Raises:
-            ForbiddenError: this handle acts for another actor.
+            ForbiddenError: it is no actor, or this handle acts for another one.
         """
+        if not isinstance(actor, Actor):
+            raise ForbiddenError("Say who acts: pass an Actor(name, role).")
         if self.actor not in (None, actor):
             raise ForbiddenError("This handle acts for somebody else.")
         return Registry(self._settings, self._store, self._keyring, actor, self._api)
@@ -161,11 +170,15 @@ class Registry:
         """
         if self._keyring is None:
             raise SettingsError("No encryption key is configured. Set REGISTRY_FERNET_KEYS to the new key and the old.")
-        return rotation.rotate(self._store, self._keyring, actor, progress)
+        return rotation.rotate(self._store, self._keyring, actor, arguments.callback("progress", progress))
 
     @reads(Role.ADMIN, Role.SERVICE)
     def resolve(
-        self, id_or_name: str | None = None, *, kb: str | None = None, type: ModelType | str | None = None
+        self,
+        id_or_name: ModelRef | None = None,
+        *,
+        kb: KnowledgeBaseRef | None = None,
+        type: ModelType | str | None = None,
     ) -> ResolvedModel:
         """The model to use, with its key: a given one, the one that a knowledge base uses, or the default of a type.
 
@@ -178,7 +191,7 @@ class Registry:
             type: of the model; alone, it asks for the default.
 
         Raises:
-            InvalidModelError: the combination of arguments asks for nothing, or there is no such type.
+            InvalidInputError: the combination of arguments asks for nothing, or one of them is unusable.
             NotFoundError: there is no such model, knowledge base, binding or default.
             InactiveModelError: the model is inactive.
             UnsafeEndpointError: the outbound policy refuses its endpoint.
@@ -195,17 +208,23 @@ class Registry:
         return ResolvedModel(model, key, settings.litellm_proxy_url, settings.litellm_api_key)
 
     def _find(
-        self, session: Session, id_or_name: str | None, kb: str | None, type: ModelType | str | None
+        self,
+        session: Session,
+        id_or_name: ModelRef | None,
+        kb: KnowledgeBaseRef | None,
+        type: ModelType | str | None,
     ) -> tuple[ModelRow, bool]:
         if id_or_name is not None and kb is None and type is None:
             row = queries.fetch(session, id_or_name)
             return row, row.id in queries.default_ids(session)
         if id_or_name is not None or type is None:
-            raise InvalidModelError({}, "Ask for a model, for a type, or for a type of a knowledge base (kb=, type=).")
-        kind = queries.member(ModelType, "type", type)
+            given = {"id_or_name": id_or_name, "kb": kb}
+            at_fault = [name for name, value in given.items() if value is not None]
+            raise InvalidInputError(dict.fromkeys([*at_fault, "type"], _ASK), _ASK)
+        kind = arguments.member(ModelType, "type", type)
         pointer = session.get(DefaultRow, kind.value)
         default = pointer.model_id if pointer else None
-        chosen = default if kb is None else _bound(session, kb, kind, default)
+        chosen = default if kb is None else _bound(session, arguments.knowledge_base("kb", kb), kind, default)
         if chosen is None:
             raise NotFoundError(f"There is no default {kind} model. Choose one on the dashboard's page Models.")
         return queries.fetch(session, chosen), chosen == default
@@ -246,10 +265,10 @@ def _proxy_api(settings: Settings) -> ProxyApi | None:
 
 
 def _bound(session: Session, kb: str, kind: ModelType, default: str | None) -> str | None:
-    base = queries.bases(session, (KnowledgeBaseRow.id == queries.storable(kb),))
+    base = queries.bases(session, (queries.equals(KnowledgeBaseRow.id, kb),))
     if not base:
         raise NotFoundError("There is no such knowledge base. Bind it to its models first.")
-    bound = base[0].model(kind)
+    bound: str | None = getattr(base[0], kind.value)
     if bound is None and kind is ModelType.EMBEDDING:
         raise NotFoundError(f"“{base[0].name}” has no embedding model. Bind it to the one that made its vectors.")
     return bound or default

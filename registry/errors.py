@@ -6,9 +6,10 @@
     ├── SettingsError              a setting is missing or unusable
     ├── StoreError                 the store cannot be read or written right now
     │   └── SchemaError            its schema is missing, older or newer than this library
-    ├── InvalidModelError          input was refused; ``fields`` says where and why
-    │   ├── EndpointChangedError   a stored key would go to another origin
-    │   └── UnsafeEndpointError    the outbound policy refuses the endpoint
+    ├── InvalidInputError          an argument was refused; ``fields`` says which and why
+    │   └── InvalidModelError      a model was refused; ``fields`` says where and why
+    │       ├── EndpointChangedError   a stored key would go to another origin
+    │       └── UnsafeEndpointError    the outbound policy refuses the endpoint
     ├── AlreadyExistsError         the name is taken
     ├── NotFoundError              no such model, knowledge base or default
     ├── StaleVersionError          somebody else changed the model in the meantime
@@ -58,11 +59,15 @@ class SchemaError(StoreError):
     """The store's schema is missing, older or newer than this library."""
 
 
-class InvalidModelError(RegistryError):
-    """Input was refused; ``fields`` names every field at fault."""
+class InvalidInputError(RegistryError):
+    """An argument was refused; ``fields`` names every argument, or field of one, at fault."""
 
     def __init__(self, fields: Mapping[str, str], message: str | None = None) -> None:
         super().__init__(message or _summary(fields), fields=fields)
+
+
+class InvalidModelError(InvalidInputError):
+    """A model was refused; ``fields`` names every field at fault."""
 
 
 class EndpointChangedError(InvalidModelError):

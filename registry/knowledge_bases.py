@@ -9,9 +9,10 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import audit, queries, validation
+from registry import arguments, audit, queries, validation
 from registry.actors import BOUND, Actor, Role, changes, reads
-from registry.errors import ContractError, InactiveModelError, InvalidModelError, NotFoundError
+from registry.arguments import KnowledgeBaseRef, ModelRef
+from registry.errors import ContractError, InactiveModelError, InvalidInputError, NotFoundError
 from registry.queries import bases, contract, fetch
 from registry.records import KnowledgeBase, ModelType, Status
 from registry.store import Clock, Store
@@ -26,7 +27,7 @@ class _Unset(Enum):
 
 
 KEEP: Final = _Unset.KEEP
-Choice = str | None | _Unset
+Choice = ModelRef | None | _Unset
 
 
 class KnowledgeBases:
@@ -40,38 +41,37 @@ class KnowledgeBases:
         return f"<KnowledgeBases of {self._store!r}>"
 
     @reads(Role.AUDITOR, Role.ADMIN, Role.SERVICE)
-    def get(self, id: str) -> KnowledgeBase:
+    def get(self, id: KnowledgeBaseRef) -> KnowledgeBase:
         """One knowledge base.
 
         Raises:
             NotFoundError: no knowledge base with this id was ever bound.
         """
         with self._store.read() as session:
-            return _one(session, id)
+            return _one(session, arguments.knowledge_base("id", id))
 
     @reads(Role.AUDITOR, Role.ADMIN, Role.SERVICE)
     def find(self, *, search: str | None = None) -> list[KnowledgeBase]:
         """All knowledge bases, or those whose id or name contains ``search``, by name."""
-        needle = queries.storable(search or "").strip()
-        columns = (KnowledgeBaseRow.name, KnowledgeBaseRow.id)
-        match = columns[0].icontains(needle, autoescape=True) | columns[1].icontains(needle, autoescape=True)
+        needle = arguments.wanted("search", search)
+        match = queries.contains(KnowledgeBaseRow.name, needle) | queries.contains(KnowledgeBaseRow.id, needle)
         with self._store.read() as session:
             return bases(session, (match,) if needle else ())
 
     @reads(Role.AUDITOR, Role.ADMIN, Role.SERVICE)
-    def using(self, model: str) -> list[KnowledgeBase]:
-        """The knowledge bases that use a model, given by id or name.
+    def using(self, model: ModelRef) -> list[KnowledgeBase]:
+        """The knowledge bases that use a model.
 
         Raises:
             NotFoundError: there is no such model.
         """
         with self._store.read() as session:
-            return queries.bases_using(session, fetch(session, model).id)
+            return queries.bases_using(session, fetch(session, model, argument="model").id)
 
     @changes(Role.ADMIN, Role.SERVICE)
     def bind(
         self,
-        id: str,
+        id: KnowledgeBaseRef,
         *,
         name: str | None = None,
         embedding: Choice = KEEP,
@@ -80,7 +80,7 @@ class KnowledgeBases:
         reindexed: bool = False,
         actor: Actor = BOUND,
     ) -> KnowledgeBase:
-        """Bind a knowledge base to models, given by id or name; None unbinds a type, what is left out stays as it is.
+        """Bind a knowledge base to models; None unbinds a type, what is left out stays as it is.
 
         Args:
             id: the KB code's own id, at most 255 characters.
@@ -89,12 +89,13 @@ class KnowledgeBases:
                 change.
 
         Raises:
-            InvalidModelError: id or name are unusable, or a model has another type.
+            InvalidInputError: an argument is unusable, or a model has another type.
             NotFoundError: there is no such model.
             InactiveModelError: a model that is not bound yet is not active.
             ContractError: vectors of two contracts would mix.
         """
-        key = validation.check_text("id", id)
+        key = validation.check_text("id", arguments.knowledge_base("id", id))
+        reindexed = arguments.flag("reindexed", reindexed)
         wishes = {ModelType.EMBEDDING: embedding, ModelType.GENERATION: generation, ModelType.NER: ner}
         with self._store.write() as session:
             row = session.get(KnowledgeBaseRow, key)
@@ -104,7 +105,7 @@ class KnowledgeBases:
                 session.add(row)
             before = {} if is_new else _described(session, row)
             if name is not None or is_new:
-                row.name = validation.check_text("name", name or "")
+                row.name = validation.check_text("name", "" if name is None else name)
             row.updated_at = self._store.clock() if is_new else row.updated_at
             session.flush()
             for kind, wish in wishes.items():
@@ -120,16 +121,14 @@ class KnowledgeBases:
             return _one(session, key)
 
     @changes(Role.ADMIN, Role.SERVICE)
-    def remove(self, id: str, *, actor: Actor = BOUND) -> None:
+    def remove(self, id: KnowledgeBaseRef, *, actor: Actor = BOUND) -> None:
         """Forget a knowledge base and its bindings. Its models stay.
 
         Raises:
             NotFoundError: there is no such knowledge base.
         """
         with self._store.write() as session:
-            row = session.get(KnowledgeBaseRow, queries.storable(id))
-            if row is None:
-                raise _unknown()
+            row = _row(session, arguments.knowledge_base("id", id))
             delta = audit.diff(_described(session, row), {})
             target = ("knowledge_base", row.id, row.name)
             for binding in _bindings(session, row.id).values():
@@ -146,12 +145,12 @@ def move_bindings(
     """Move all KBs from one model to another, inside the caller's transaction.
 
     Raises:
-        InvalidModelError: both are the same model.
+        InvalidInputError: both are the same model.
         InactiveModelError: the heir is not active.
         ContractError: it has another type, or another embedding contract.
     """
     if heir.id == old.id:
-        raise InvalidModelError({"reassign_to": "Choose another model than the one to delete."})
+        raise InvalidInputError({"reassign_to": "Choose another model than the one to delete."})
     if heir.status != Status.ACTIVE:
         raise InactiveModelError(f"“{heir.name}” is {heir.status}: only an active model can take over.")
     if heir.type != old.type:
@@ -171,9 +170,9 @@ def move_bindings(
         audit.append(session, clock, actor, "knowledge_base:reassign", target, {old.type: (old.name, heir.name)})
 
 
-def _bind(session: Session, base: KnowledgeBaseRow, kind: ModelType, wish: str | None, *, reindexed: bool) -> None:
+def _bind(session: Session, base: KnowledgeBaseRow, kind: ModelType, wish: ModelRef | None, *, reindexed: bool) -> None:
     binding = _bindings(session, base.id).get(kind.value)
-    model = fetch(session, wish) if wish is not None else None
+    model = fetch(session, wish, argument=kind.value) if wish is not None else None
     if model is None and binding is None:
         return
     if model is not None:
@@ -191,7 +190,7 @@ def _bind(session: Session, base: KnowledgeBaseRow, kind: ModelType, wish: str |
 
 def _check_bindable(model: ModelRow, kind: ModelType, *, is_bound: bool) -> None:
     if model.type != kind:
-        raise InvalidModelError({kind.value: f"“{model.name}” is a model for {model.type}, not for {kind}."})
+        raise InvalidInputError({kind.value: f"“{model.name}” is a model for {model.type}, not for {kind}."})
     if model.status != Status.ACTIVE and not is_bound:
         raise InactiveModelError(f"“{model.name}” is {model.status}: bind an active model.")
 
@@ -203,7 +202,7 @@ def _check_contract(
         users = [_one(session, base.id)]
         raise ContractError(
             f"“{base.name}” holds vectors made by {base.contract['model_id']} of {base.contract['provider']}. "
-            "Index it anew with the other model, then bind it with reindexed=True.",
+            "Index it again with the other model, then bind it with reindexed=True.",
             users,
         )
     base.contract = dict(new) if new is not None else None
@@ -224,12 +223,12 @@ def _described(session: Session, row: KnowledgeBaseRow) -> dict[str, Any]:
     return {"name": row.name, **{binding.type: binding.name for binding in session.execute(statement)}}
 
 
+def _row(session: Session, id: str) -> KnowledgeBaseRow:
+    row = session.scalars(select(KnowledgeBaseRow).where(queries.equals(KnowledgeBaseRow.id, id))).one_or_none()
+    if row is None:
+        raise NotFoundError("There is no such knowledge base. It is known here once it has been bound to a model.")
+    return row
+
+
 def _one(session: Session, id: str) -> KnowledgeBase:
-    found = bases(session, (KnowledgeBaseRow.id == queries.storable(id),))
-    if not found:
-        raise _unknown()
-    return found[0]
-
-
-def _unknown() -> NotFoundError:
-    return NotFoundError("There is no such knowledge base. It is known here once it has been bound to a model.")
+    return bases(session, (KnowledgeBaseRow.id == _row(session, id).id,))[0]

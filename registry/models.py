@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from registry import defaults, editing, queries, validation
+from registry import arguments, defaults, editing, queries, validation
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
+from registry.arguments import ModelRef
 from registry.crypto import Keyring
 from registry.egress import Policy
 from registry.errors import (
@@ -37,6 +38,7 @@ from registry.store import Store
 from registry.tables import DefaultRow, ModelRow
 from registry.testing import Tester
 
+_MOST_VERSIONS: Final = 2**31 - 1
 _UNTOLD: Final[dict[str, Any]] = {
     "in_step": True,
     "proxy_message": "",
@@ -71,7 +73,7 @@ class Models:
         return f"<Models of {self._store!r}>"
 
     @reads(*EVERYONE)
-    def get(self, id_or_name: str) -> Model:
+    def get(self, id_or_name: ModelRef) -> Model:
         """One model, by its id or its name.
 
         Raises:
@@ -91,8 +93,10 @@ class Models:
     ) -> list[Model]:
         """The models that match, by name. ``search`` looks in names, model ids and providers, in any case.
 
+        A filter that is an empty text filters nothing.
+
         Raises:
-            InvalidModelError: there is no such type or status.
+            InvalidInputError: there is no such type or status, or a filter is no text.
         """
         conditions = (*queries.matching(type, provider, status, search), *self._visible())
         with self._store.read() as session:
@@ -112,7 +116,7 @@ class Models:
         """As `find`, but light rows with the number of KBs that use each model, in one statement.
 
         Raises:
-            InvalidModelError: there is no such type or status.
+            InvalidInputError: there is no such type or status, or a filter is no text.
         """
         conditions = (*queries.matching(type, provider, status, search), *self._visible())
         with self._store.read() as session:
@@ -131,9 +135,9 @@ class Models:
         """The default model of a type, or None.
 
         Raises:
-            InvalidModelError: there is no such type.
+            InvalidInputError: there is no such type.
         """
-        kind = queries.member(ModelType, "type", type)
+        kind = arguments.member(ModelType, "type", type)
         pointer = select(DefaultRow.model_id).where(DefaultRow.type == kind.value).scalar_subquery()
         with self._store.read() as session:
             row = session.scalars(select(ModelRow).where(ModelRow.id == pointer)).one_or_none()
@@ -146,7 +150,7 @@ class Models:
             return self._summaries(session, (DefaultRow.model_id.is_not(None),))
 
     @reads(*READERS)
-    def reassignment(self, id_or_name: str) -> Reassignment:
+    def reassignment(self, id_or_name: ModelRef) -> Reassignment:
         """The KBs that use a model, and the active models that could take them over.
 
         Raises:
@@ -193,7 +197,7 @@ class Models:
 
     @changes(Role.ADMIN)
     def update(
-        self, id_or_name: str, edit: ModelUpdate | Mapping[str, Any], *, version: int, actor: Actor = BOUND
+        self, id_or_name: ModelRef, edit: ModelUpdate | Mapping[str, Any], *, version: int, actor: Actor = BOUND
     ) -> Model:
         """Change what is given only: ``config`` and ``connection`` are merged, None clears a key or endpoint.
 
@@ -206,6 +210,7 @@ class Models:
             NotFoundError: there is no such model.
             StaleVersionError: somebody else changed it since.
             InvalidModelError: ``fields`` says what is wrong where.
+            InvalidInputError: the version is no whole number.
             EndpointChangedError: the stored key was entered for another origin or provider: give a key.
             UnsafeEndpointError: the outbound policy refuses its endpoint.
             AlreadyExistsError: another model has this name.
@@ -213,6 +218,7 @@ class Models:
             DefaultModelError: it is the default, and could no longer be.
         """
         given = validation.parse_update(edit)
+        version = arguments.whole("version", version, 1, _MOST_VERSIONS)
         with self._store.write() as session:
             row = fetch(session, id_or_name)
             if row.version != version:
@@ -235,15 +241,15 @@ class Models:
         return model
 
     @changes(Role.ADMIN)
-    def set_status(self, id_or_name: str, status: Status | str, *, actor: Actor = BOUND) -> Model:
+    def set_status(self, id_or_name: ModelRef, status: Status | str, *, actor: Actor = BOUND) -> Model:
         """Make a model active, inactive or deprecated. KBs that use it stay bound to it.
 
         Raises:
-            InvalidModelError: there is no such status.
+            InvalidInputError: there is no such status.
             NotFoundError: there is no such model.
             DefaultModelError: it is the default of its type, which must be active.
         """
-        wanted = queries.member(Status, "status", status)
+        wanted = arguments.member(Status, "status", status)
         with self._store.write() as session:
             row = fetch(session, id_or_name)
             before = queries.described(row)
@@ -255,7 +261,7 @@ class Models:
         return model
 
     @changes(Role.ADMIN)
-    def set_default(self, id_or_name: str, *, actor: Actor = BOUND) -> Model:
+    def set_default(self, id_or_name: ModelRef, *, actor: Actor = BOUND) -> Model:
         """Make a model the default of its type, in place of the one before.
 
         Raises:
@@ -272,14 +278,14 @@ class Models:
         """Leave a type without a default, on purpose. Nothing happens where there is none.
 
         Raises:
-            InvalidModelError: there is no such type.
+            InvalidInputError: there is no such type.
         """
-        kind = queries.member(ModelType, "type", type)
+        kind = arguments.member(ModelType, "type", type)
         with self._store.write() as session:
             defaults.clear(session, self._store.clock, actor, kind)
 
     @changes(Role.ADMIN)
-    def delete(self, id_or_name: str, *, reassign_to: str | None = None, actor: Actor = BOUND) -> None:
+    def delete(self, id_or_name: ModelRef, *, reassign_to: ModelRef | None = None, actor: Actor = BOUND) -> None:
         """Delete a model. With ``reassign_to``, all KBs that use it move to that model in the same transaction.
 
         Raises:
@@ -300,7 +306,7 @@ class Models:
             if users:
                 if reassign_to is None:
                     raise editing.in_use(row, users)
-                heir = fetch(session, reassign_to)
+                heir = fetch(session, reassign_to, argument="reassign_to")
                 move_bindings(session, self._store.clock, actor, row, heir, users)
                 context["reassigned_to"] = heir.name
             session.delete(row)
@@ -313,7 +319,7 @@ class Models:
     @changes(Role.ADMIN)
     def test(
         self,
-        model: str | ModelCreate | Mapping[str, Any],
+        model: ModelRef | ModelCreate | Mapping[str, Any],
         changes: ModelUpdate | Mapping[str, Any] | None = None,
         *,
         actor: Actor = BOUND,
@@ -321,7 +327,7 @@ class Models:
         """Call a model once, for real, and say how far it came. The audit log keeps the result.
 
         Args:
-            model: id or name of a saved one, which remembers the result, or an unsaved one.
+            model: a saved one, which remembers the result, or the fields of an unsaved one.
             changes: an edit of the saved one that is not saved yet, as for `update`. It is tested with the stored key,
                 unless it brings one.
 

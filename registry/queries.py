@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import ColumnElement, false, func, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, false, func, or_, select
 from sqlalchemy.orm import Session
 
+from registry import arguments
+from registry.arguments import ModelRef
 from registry.crypto import Binding
-from registry.errors import InvalidModelError, NotFoundError
+from registry.errors import NotFoundError
 from registry.providers import PROVIDERS
 from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Status
 from registry.tables import BindingRow, DefaultRow, KnowledgeBaseRow, ModelRow, ModelStateRow
@@ -17,30 +19,39 @@ from registry.validation import name_key
 
 CONTRACT_FIELDS = ("dimensions", "normalize", "distance_metric")
 _MOST_NAMES = 50
-_LONGEST_TERM = 1000  # more than any name, id or value that is stored
 
 Contract = dict[str, Any]
-E = TypeVar("E", ModelType, Status)
+Column = SQLColumnExpression[str]
 
 
-def fetch(session: Session, id_or_name: str, visible: Sequence[ColumnElement[bool]] = ()) -> ModelRow:
+def fetch(
+    session: Session,
+    id_or_name: ModelRef,
+    visible: Sequence[ColumnElement[bool]] = (),
+    argument: str = "id_or_name",
+) -> ModelRow:
     """The row with this id or, failing that, this name.
 
     Raises:
         NotFoundError: there is none.
+        InvalidInputError: ``argument`` is none of the things that name a model.
     """
-    wanted = storable(id_or_name)
-    by_id = select(ModelRow).where(ModelRow.id == wanted, *visible)
-    by_name = select(ModelRow).where(ModelRow.name_key == name_key(wanted), *visible)
-    row = session.scalars(by_id).one_or_none() or session.scalars(by_name).one_or_none()
-    if row is None:
-        raise NotFoundError("There is no such model. It may have been deleted: load the list again.")
-    return row
+    wanted = arguments.model(argument, id_or_name)
+    for column, value in ((ModelRow.id, wanted), (ModelRow.name_key, name_key(wanted))):
+        row = session.scalars(select(ModelRow).where(equals(column, value), *visible)).one_or_none()
+        if row is not None:
+            return row
+    raise NotFoundError("There is no such model. It may have been deleted: load the list again.")
 
 
-def storable(text: str) -> str:
-    """Text to look for, as every store takes it: PostgreSQL knows no NUL, SQLite no endless patterns."""
-    return text[:_LONGEST_TERM].replace("\0", "").encode("utf-8", "ignore").decode()
+def equals(column: Column, text: str) -> ColumnElement[bool]:
+    """The condition that a column holds exactly this text."""
+    return column == text if arguments.findable(text) else false()
+
+
+def contains(column: Column, text: str) -> ColumnElement[bool]:
+    """The condition that a column contains this text, in any case for ASCII letters."""
+    return column.icontains(text, autoescape=True) if arguments.findable(text) else false()
 
 
 def matching(
@@ -49,38 +60,25 @@ def matching(
     """Conditions for the models of a list.
 
     Raises:
-        InvalidModelError: there is no such type or status.
+        InvalidInputError: there is no such type or status, or a filter is no text.
     """
     conditions: list[ColumnElement[bool]] = []
     if type is not None:
-        conditions.append(ModelRow.type == member(ModelType, "type", type).value)
+        conditions.append(ModelRow.type == arguments.member(ModelType, "type", type).value)
     if status is not None:
-        conditions.append(ModelRow.status == member(Status, "status", status).value)
-    if provider is not None:
-        conditions.append(ModelRow.provider == storable(provider))
-    needle = storable(search or "").strip()
-    if needle:
+        conditions.append(ModelRow.status == arguments.member(Status, "status", status).value)
+    if served_by := arguments.wanted("provider", provider):
+        conditions.append(equals(ModelRow.provider, served_by))
+    if needle := arguments.wanted("search", search):
         named = [id for id, entry in PROVIDERS.items() if needle.casefold() in entry.label.casefold()]
         conditions.append(
             or_(
-                ModelRow.name_key.contains(name_key(needle), autoescape=True),
-                ModelRow.model_id.icontains(needle, autoescape=True),
+                contains(ModelRow.name_key, name_key(needle)),
+                contains(ModelRow.model_id, needle),
                 ModelRow.provider.in_(named),
             )
         )
     return conditions
-
-
-def member(kind: type[E], path: str, value: str) -> E:
-    """The member of an enumeration that ``value`` names.
-
-    Raises:
-        InvalidModelError: at ``path``.
-    """
-    found = next((each for each in kind if each == value), None)
-    if found is None:  # raised outside of any except: the enumeration's own error would repeat the value
-        raise InvalidModelError({path: f"Choose one of {', '.join(kind)}."})
-    return found
 
 
 def default_ids(session: Session) -> set[str]:

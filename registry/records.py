@@ -126,11 +126,6 @@ class KnowledgeBase:
     ner: str | None
     updated_at: datetime
 
-    def model(self, type: ModelType | str) -> str | None:
-        """The id of the model bound for this type, or None."""
-        bound: str | None = getattr(self, ModelType(type).value)
-        return bound
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

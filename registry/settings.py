@@ -81,22 +81,23 @@ class Settings:
         embedded: bool = False,
     ) -> None:
         put = object.__setattr__
-        put(self, "database_url", database_url)
-        put(self, "fernet_keys", tuple(secret for key in fernet_keys if (secret := _secret(key))))
-        put(self, "litellm_proxy_url", _plain_url(litellm_proxy_url.rstrip("/")) if litellm_proxy_url else None)
-        put(self, "litellm_master_key", _secret(litellm_master_key))
-        put(self, "litellm_api_key", _secret(litellm_api_key))
+        put(self, "database_url", _text("REGISTRY_DATABASE_URL", database_url))
+        keys = (_secret("REGISTRY_FERNET_KEYS", key) for key in _each("REGISTRY_FERNET_KEYS", fernet_keys))
+        put(self, "fernet_keys", tuple(filter(None, keys)))
+        put(self, "litellm_proxy_url", _plain_url("LITELLM_PROXY_URL", litellm_proxy_url))
+        put(self, "litellm_master_key", _secret("LITELLM_MASTER_KEY", litellm_master_key))
+        put(self, "litellm_api_key", _secret("LITELLM_API_KEY", litellm_api_key))
         put(self, "auth", _one_of("REGISTRY_AUTH", auth, AUTH_MODES))
-        put(self, "roles", {group: _one_of("REGISTRY_ROLES", role, Role) for group, role in (roles or {}).items()})
-        put(self, "groups_claim", groups_claim)
+        put(self, "roles", _role_of_each("REGISTRY_ROLES", roles))
+        put(self, "groups_claim", _text("REGISTRY_GROUPS_CLAIM", groups_claim))
         put(self, "sign_in_hours", _hours("REGISTRY_SIGN_IN_HOURS", sign_in_hours))
-        put(self, "proxy_secret", _long("REGISTRY_PROXY_SECRET", _secret(proxy_secret)))
-        put(self, "public_hosts", tuple(public_hosts))
-        put(self, "endpoint_allow", tuple(endpoint_allow))
-        put(self, "endpoint_deny", tuple(endpoint_deny))
-        put(self, "data_dir", data_dir)
-        Policy(self.endpoint_allow, self.endpoint_deny)  # an unusable entry is told at start, not at the first call
-        put(self, "embedded", embedded)
+        put(self, "proxy_secret", _long("REGISTRY_PROXY_SECRET", _secret("REGISTRY_PROXY_SECRET", proxy_secret)))
+        put(self, "public_hosts", _texts("REGISTRY_PUBLIC_HOSTS", public_hosts))
+        put(self, "endpoint_allow", _texts("REGISTRY_ENDPOINT_ALLOW", endpoint_allow))
+        put(self, "endpoint_deny", _texts("REGISTRY_ENDPOINT_DENY", endpoint_deny))
+        put(self, "data_dir", _folder("REGISTRY_DATA_DIR", data_dir))
+        Policy(self.endpoint_allow, self.endpoint_deny)  # refuses an unusable entry at start, not at the first call
+        put(self, "embedded", _flag("embedded", embedded))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -157,22 +158,57 @@ def _roles(text: str) -> dict[str, str]:
     return {group.strip(): role.strip() for group, _, role in pairs}
 
 
-def _one_of(name: str, value: str, choices: Iterable[M]) -> M:
+def _one_of(name: str, value: object, choices: Iterable[M]) -> M:
     found = next((choice for choice in choices if choice == value), None)
     if found is None:
         raise SettingsError(f"{name} must be one of {', '.join(choices)}.")
     return found
 
 
-def _plain_url(url: str) -> str:
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(f"{name} must be a text.")
+    return str.strip(value)
+
+
+def _each(name: str, values: object) -> list[object]:
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        raise SettingsError(f"{name} must be a list.")
+    return list(values)
+
+
+def _texts(name: str, values: object) -> tuple[str, ...]:
+    return tuple(_text(name, value) for value in _each(name, values))
+
+
+def _role_of_each(name: str, roles: object) -> dict[str, Role]:
+    if not isinstance(roles, Mapping | None):
+        raise SettingsError(f"{name} must be a mapping of groups to roles.")
+    return {_text(name, group): _one_of(name, role, Role) for group, role in (roles or {}).items()}
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name} must be True or False.")
+    return value
+
+
+def _folder(name: str, value: object) -> Path | None:
+    if value is not None and not isinstance(value, Path):
+        raise SettingsError(f"{name} must be a path.")
+    return value
+
+
+def _plain_url(name: str, value: object) -> str | None:
+    url = "" if value is None else _text(name, value).rstrip("/")
     if "@" in url:
-        raise SettingsError("LITELLM_PROXY_URL must not hold a user name or password: LITELLM_MASTER_KEY is the key.")
-    return url
+        raise SettingsError(f"{name} must not hold a user name or password: LITELLM_MASTER_KEY is the key.")
+    return url or None
 
 
-def _secret(value: str | SecretStr | None) -> SecretStr | None:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    return SecretStr(text.strip()) if text and text.strip() else None
+def _secret(name: str, value: object) -> SecretStr | None:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else "" if value is None else _text(name, value)
+    return SecretStr(text.strip()) if text.strip() else None
 
 
 def _long(name: str, secret: SecretStr | None) -> SecretStr | None:
@@ -181,12 +217,9 @@ def _long(name: str, secret: SecretStr | None) -> SecretStr | None:
     return secret
 
 
-def _hours(name: str, value: int | str) -> int:
-    try:
-        hours = int(value)
-    except ValueError:
-        hours = 0
-    if not 1 <= hours <= MAX_SIGN_IN_HOURS:
+def _hours(name: str, value: object) -> int:
+    hours = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 4 else value
+    if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= MAX_SIGN_IN_HOURS:
         raise SettingsError(f"{name} must be a whole number between 1 and {MAX_SIGN_IN_HOURS}.")
     return hours
 
@@ -207,6 +240,6 @@ def key_file(path: Path, *, make: bool) -> SecretStr | None:
             else:
                 with os.fdopen(descriptor, "w") as file:
                     file.write(crypto.new_key())
-        return _secret(path.read_text()) if path.exists() else None
+        return _secret("REGISTRY_FERNET_KEYS", path.read_text()) if path.exists() else None
     except OSError as error:
         raise SettingsError(f"The key file {path} cannot be read or made: {error.strerror}.") from None

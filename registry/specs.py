@@ -1,7 +1,8 @@
 """What may come in, per model type.
 
 One declaration serves three: pydantic validates it, the form is drawn from it (`config_fields`), and errors name its
-fields. Unknown keys are refused and numbers are finite. `registry.validation` checks a whole model.
+fields. Unknown keys are refused, numbers are finite, and nothing is converted into text or into a flag.
+`registry.validation` checks a whole model.
 """
 
 from __future__ import annotations
@@ -18,15 +19,24 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StrictBool,
+    ValidationError,
     ValidationInfo,
     field_validator,
 )
 from pydantic.fields import FieldInfo
 
+from registry import faults
+from registry.errors import InvalidModelError
 from registry.records import ModelType, Status
 
 MAX_NAME = 255
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def trimmed(value: Any) -> Any:
+    """A text without the white space around it, as an exact ``str``; anything else as it is."""
+    return str.strip(value) if isinstance(value, str) else value
 
 
 def plain(value: str) -> str:
@@ -53,7 +63,8 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
-Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(str.strip), AfterValidator(plain)]
+Text = Annotated[str, Field(strict=True)]
+Name = Annotated[Text, Field(max_length=MAX_NAME), AfterValidator(plain)]
 Tag = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(plain)]
 Tags = Annotated[tuple[Tag, ...], Field(max_length=20, strict=False), AfterValidator(_distinct)]
 StopSequence = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_stop)]
@@ -62,7 +73,23 @@ Seconds = Annotated[int, Field(ge=1, le=600, title="Timeout, seconds", descripti
 Price = Annotated[float | None, Field(ge=0, le=100_000)]
 
 
-class Config(BaseModel):
+class Checked(BaseModel):
+    """Input that refuses what does not fit with an error of the registry.
+
+    Raises:
+        InvalidModelError: ``fields`` says what is wrong where.
+    """
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+            return
+        except ValidationError as error:
+            fields = faults.by_field(error)
+        raise InvalidModelError(fields)  # outside of the except: pydantic's error holds the input
+
+
+class Config(Checked):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
@@ -154,8 +181,13 @@ CONFIGS: dict[ModelType, type[Config]] = {
 }
 
 
-class Input(BaseModel):
+class Input(Checked):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _trim(cls, value: Any) -> Any:
+        return trimmed(value)
 
     @field_validator("config", mode="before", check_fields=False)
     @classmethod
@@ -167,29 +199,29 @@ class ModelCreate(Input):
     """A model to register. ``config`` is a mapping or one of the config classes of its type."""
 
     type: ModelType
-    provider: str
+    provider: Text
     name: Name
     model_id: Name
-    api_endpoint: str | None = None
+    api_endpoint: Text | None = None
     api_key: SecretStr | None = None
-    connection: dict[str, str | None] = {}
+    connection: dict[str, Text | None] = {}
     config: dict[str, Any] = {}
     status: Status = Status.ACTIVE
-    is_default: bool = False
+    is_default: StrictBool = False
 
 
 class ModelUpdate(Input):
     """What to change: only what is given changes, None clears, ``config`` and ``connection`` are merged."""
 
-    provider: str = ""
+    provider: Text = ""
     name: Name = ""
     model_id: Name = ""
-    api_endpoint: str | None = None
+    api_endpoint: Text | None = None
     api_key: SecretStr | None = None
-    connection: dict[str, str | None] = {}
+    connection: dict[str, Text | None] = {}
     config: dict[str, Any] = {}
     status: Status = Status.ACTIVE
-    is_default: bool = False
+    is_default: StrictBool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import audit, plan, queries
+from registry import arguments, audit, plan, queries
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
 from registry.crypto import Keyring
 from registry.egress import Policy
@@ -107,13 +107,16 @@ class Proxy:
 
         Args:
             only: aliases to see to; all where it is left out.
+            progress: called with how many changes are done, and of how many.
 
         Raises:
+            InvalidInputError: an argument is unusable.
             SettingsError: no proxy is configured, or no encryption key.
             ProxyError: it cannot be reached, refuses the master key, or another sync is running.
             DecryptionError: the encryption keys are not those of this store.
         """
-        report = self._ready().sync(only, progress)
+        chosen, tell = arguments.texts("only", only), arguments.callback("progress", progress)
+        report = self._ready().sync(chosen, tell)
         if report.applied or report.failed:
             self._log(actor, "proxy:sync", "LiteLLM proxy", _summary(report))
         return report
@@ -123,11 +126,12 @@ class Proxy:
         """Put the model's own entry in the place of one that no registry made; one without a model is removed.
 
         Raises:
+            InvalidInputError: the id is no text.
             NotFoundError: there is no such entry.
             ProxyError: another registry made it, it is not named ``db-…``, or the proxy does not do it.
             SettingsError, DecryptionError: as `sync`.
         """
-        alias, name = self._ready().adopt(entry_id)
+        alias, name = self._ready().adopt(arguments.text("entry_id", entry_id))
         self._log(actor, "proxy:adopt", alias, {"model": name} if name else {})
 
     def _ready(self) -> Follower:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from registry import audit, editing, probe, queries, validation
 from registry.actors import Actor
+from registry.arguments import ModelRef
 from registry.crypto import Keyring
 from registry.egress import Policy
 from registry.errors import InvalidModelError, SettingsError
@@ -47,9 +48,9 @@ class Tester:
         self._policy = policy
         self._carrier = carrier
 
-    def test(self, actor: Actor, model: str | ModelCreate | Mapping[str, Any], edit: Edit | None) -> TestResult:
+    def test(self, actor: Actor, model: ModelRef | ModelCreate | Mapping[str, Any], edit: Edit | None) -> TestResult:
         """Read, call, remember: no transaction is open while anything is sent."""
-        subject = self._saved(model, edit) if isinstance(model, str) else _unsaved(model, edit)
+        subject = self._saved(model, edit) if isinstance(model, ModelRef) else _unsaved(model, edit)
         spec = subject.spec
         self._policy.check(queries.origin_of(spec.provider, spec.api_endpoint))
         result = probe.run(spec, subject.id if subject.is_served else None, self._carrier, self._policy)
@@ -59,10 +60,10 @@ class Tester:
             self._log(session, actor, subject, result)
         return result
 
-    def _saved(self, id_or_name: str, edit: Edit | None) -> _Subject:
-        given = validation.parse_update(edit or {})
+    def _saved(self, model: ModelRef, edit: Edit | None) -> _Subject:
+        given = validation.parse_update({} if edit is None else edit, argument="changes")
         with self._store.read() as session:
-            row = queries.fetch(session, id_or_name)
+            row = queries.fetch(session, model, argument="model")
             spec, as_saved = editing.merged(row, given), editing.merged(row, {})
             is_edited = "api_key" in given or _called(spec) != _called(as_saved)
             if row.api_key is not None and "api_key" not in given:
@@ -104,9 +105,9 @@ class Tester:
 
 
 def _unsaved(model: ModelCreate | Mapping[str, Any], edit: Edit | None) -> _Subject:
-    if edit:
-        raise InvalidModelError({}, "Changes are for a saved model: put them into the model itself.")
-    return _Subject(validation.parse_create(model))
+    if edit is not None:
+        raise InvalidModelError({"changes": "They are for a saved model: put them into the model itself."})
+    return _Subject(validation.parse_create(model, argument="model"))
 
 
 def _called(spec: ModelCreate) -> dict[str, Any]:

@@ -9,39 +9,54 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr
 
 from registry import endpoints
-from registry.errors import InvalidModelError
+from registry.errors import InvalidInputError, InvalidModelError
+from registry.faults import REQUIRED
 from registry.providers import PROVIDERS, Need, Provider
 from registry.records import ModelType, Status
-from registry.specs import CONFIGS, MAX_NAME, Config, Input, ModelCreate, ModelUpdate, Name, no_environment, plain
+from registry.specs import (
+    CONFIGS,
+    MAX_NAME,
+    Checked,
+    Config,
+    Input,
+    ModelCreate,
+    ModelUpdate,
+    Name,
+    no_environment,
+    plain,
+    trimmed,
+)
 
 MAX_KEY = 4096
 _MASKS = ("***", "...")
-_REQUIRED = "Required."
 
 Errors = dict[str, str]
-B = TypeVar("B", bound=BaseModel)
+C = TypeVar("C", bound=Checked)
 
 
-def parse_create(data: ModelCreate | Mapping[str, Any], *, has_stored_key: bool = False) -> ModelCreate:
+def parse_create(
+    data: ModelCreate | Mapping[str, Any], *, has_stored_key: bool = False, argument: str = "spec"
+) -> ModelCreate:
     """A whole model, trimmed and with its defaults filled in.
 
     Args:
         has_stored_key: a key is kept from before, so that none needs to be given.
+        argument: what the caller calls it, for the error of something that is no mapping.
 
     Raises:
         InvalidModelError: with a message for every field at fault.
     """
-    raw, errors = _as_mapping(data), Errors()
+    raw, errors = _as_mapping(argument, data), Errors()
     spec = _parsed(ModelCreate, raw, errors)
     kind = _member(raw.get("type"))
     config = _parsed(CONFIGS[kind], _config(raw), errors, "config") if kind and "config" not in errors else None
     provider = _provider(raw.get("provider"), errors)
     for path in ("name", "model_id"):
         if isinstance(raw.get(path), str) and not raw[path].strip():
-            errors[path] = _REQUIRED
+            errors[path] = REQUIRED
     if provider and kind and kind not in provider.types:
         served = " and ".join(provider.types)
         errors["provider"] = f"{provider.label} has no {kind} models here, only {served}."
@@ -56,13 +71,13 @@ def parse_create(data: ModelCreate | Mapping[str, Any], *, has_stored_key: bool 
     return spec.model_copy(update={**parsed, "config": config.model_dump(mode="json")})
 
 
-def parse_update(data: ModelUpdate | Mapping[str, Any]) -> dict[str, Any]:
+def parse_update(data: ModelUpdate | Mapping[str, Any], *, argument: str = "edit") -> dict[str, Any]:
     """The fields that are given, each checked for itself; the merged whole goes through `parse_create`.
 
     Raises:
         InvalidModelError: with a message for every field at fault.
     """
-    raw, errors = _as_mapping(data), Errors()
+    raw, errors = _as_mapping(argument, data), Errors()
     if raw.pop("type", None) is not None:
         errors["type"] = "The type of a model cannot change: register another model."
     spec = _parsed(ModelUpdate, raw, errors)
@@ -71,16 +86,16 @@ def parse_update(data: ModelUpdate | Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in spec.model_fields_set}
 
 
-def check_text(path: str, value: str) -> str:
+def check_text(argument: str, value: object) -> str:
     """A trimmed name of 1–255 plain characters.
 
     Raises:
-        InvalidModelError: at ``path``.
+        InvalidInputError: it is none.
     """
     errors = Errors()
     spec = _parsed(_OneName, {"value": value}, errors)
     if spec is None or not spec.value:
-        raise InvalidModelError({path: errors.get("value", _REQUIRED)})
+        raise InvalidInputError({argument: errors.get("value", REQUIRED)})
     return spec.value
 
 
@@ -93,16 +108,16 @@ class _OneName(Input):
     value: Name
 
 
-def _as_mapping(data: object) -> dict[str, Any]:
+def _as_mapping(argument: str, data: object) -> dict[str, Any]:
     if isinstance(data, Input):
         return {name: getattr(data, name) for name in data.model_fields_set}
-    if isinstance(data, Mapping):
-        return {str(key): value for key, value in data.items()}
-    raise InvalidModelError({}, "Give a mapping, a ModelCreate or a ModelUpdate.")
+    if isinstance(data, Mapping) and all(isinstance(name, str) for name in data):
+        return {str.strip(name): trimmed(value) for name, value in data.items()}
+    raise InvalidModelError({argument: "Must be a mapping of field names, a ModelCreate or a ModelUpdate."})
 
 
 def _member(value: object) -> ModelType | None:
-    return ModelType(value) if isinstance(value, str) and value in list(ModelType) else None
+    return next((kind for kind in ModelType if kind.value == value), None)
 
 
 def _config(raw: Mapping[str, Any]) -> object:
@@ -113,7 +128,7 @@ def _config(raw: Mapping[str, Any]) -> object:
 def _provider(value: object, errors: Errors) -> Provider | None:
     found = PROVIDERS.get(value) if isinstance(value, str) else None
     if found is None:
-        errors.setdefault("provider", "Choose one of the known providers." if value else _REQUIRED)
+        errors.setdefault("provider", "Choose one of the known providers." if value else REQUIRED)
     return found
 
 
@@ -157,7 +172,7 @@ def _connection(value: object, provider: Provider | None, errors: Errors) -> dic
         if isinstance(text, str) and text.strip():
             found[name] = _checked(f"connection.{name}", text.strip(), _plain_field, errors) or ""
         elif field.need is Need.REQUIRED:
-            errors.setdefault(f"connection.{name}", _REQUIRED)
+            errors.setdefault(f"connection.{name}", REQUIRED)
     return found
 
 
@@ -175,48 +190,13 @@ def _checked(path: str, value: str, check: Callable[[str], str], errors: Errors)
         return None
 
 
-def _parsed(model: type[B], raw: object, errors: Errors, prefix: str = "") -> B | None:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        for item in error.errors(include_input=False, include_url=False):
-            names = [prefix, *(str(part)[:50] for part in item["loc"] if not isinstance(part, int))]
-            errors.setdefault(".".join(filter(None, names)), _message(item["type"], item.get("ctx", {})))
+def _parsed(model: type[C], raw: object, errors: Errors, prefix: str = "") -> C | None:
+    if not isinstance(raw, Mapping) or not all(isinstance(name, str) for name in raw):
+        errors.setdefault(prefix, "Must be a mapping whose keys are texts.")
         return None
-
-
-def _message(kind: str, ctx: Mapping[str, Any]) -> str:
-    match kind:
-        case "value_error":
-            return str(ctx["error"])
-        case "literal_error" | "enum":
-            return f"Choose one of {str(ctx['expected']).replace(chr(39), '')}."
-        case "greater_than_equal":
-            return f"Must be at least {ctx['ge']:,}."
-        case "less_than_equal":
-            return f"Must be at most {ctx['le']:,}."
-        case "string_too_long":
-            return f"At most {ctx['max_length']:,} characters."
-        case "too_long":
-            return f"At most {ctx['max_length']:,} entries."
-        case _:
-            return _MESSAGES.get(kind, "Not a valid value.")
-
-
-_MESSAGES = {
-    "missing": _REQUIRED,
-    "extra_forbidden": "There is no such setting.",
-    "string_too_short": "Must not be empty.",
-    "string_type": "Must be a text.",
-    "string_unicode": "Must be a valid text.",
-    "int_type": "Must be a whole number.",
-    "int_from_float": "Must be a whole number.",
-    "int_parsing_size": "Must be a smaller number.",
-    "float_type": "Must be a number.",
-    "finite_number": "Must be a number.",
-    "bool_type": "Must be yes or no.",
-    "bool_parsing": "Must be yes or no.",
-    "tuple_type": "Must be a list.",
-    "dict_type": "Must be a mapping.",
-    "model_type": "Must be a mapping.",
-}
+    try:
+        return model(**raw)
+    except InvalidModelError as error:
+        for path, message in error.fields.items():
+            errors.setdefault(".".join(filter(None, (prefix, path))), message)
+        return None

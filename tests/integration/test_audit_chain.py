@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from registry import Registry
+from registry import Registry, audit, errors
 from registry.audit import GENESIS, digest
-from tests.factories import bound, created, generation
+from tests.factories import ADMIN, bound, created, generation
 from tests.sabotage import remove_audit_triggers
 
 COLUMNS = (
@@ -52,6 +56,7 @@ FORMS = [
 ]
 EFFECTIVE = [FORMS[0], FORMS[3], FORMS[7], FORMS[8], FORMS[9], FORMS[10], FORMS[11]]
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
 Run = Callable[..., None]
 
 
@@ -183,3 +188,51 @@ def test_anyone_can_check_the_log_with_the_written_rule(log: Registry) -> None:
         canonical = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         previous = hashlib.sha256(canonical.encode()).hexdigest()
         assert previous == entry.hash == digest(entry)
+
+
+CRUEL = "nul \0, surrogate \ud800, " + "long " * 100
+
+
+def _append(reg: Registry, at: datetime = START, **odd: Any) -> None:
+    """Add an entry past the use cases, with these values."""
+    entry = {"action": "model:test", "target": ("model", "id", "name"), "changes": {}, "context": {}, **odd}
+    with reg._store.write() as session:
+        audit.append(session, lambda: at, entry.pop("actor", ADMIN), *entry.values())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"target": ("model", CRUEL, CRUEL)},
+        {"changes": {CRUEL: (CRUEL, [CRUEL, 1e300, -0.0, 2**70, None, True])}},
+        {"context": {"b": (1, 2), "a": {"z": CRUEL}, CRUEL: {}}},
+        {"at": datetime(1, 1, 1, tzinfo=UTC)},
+        {"at": datetime(2026, 10, 25, 2, 30, 0, 999_999, ZoneInfo("Europe/Berlin"))},
+    ],
+    ids=lambda odd: next(iter(odd)),
+)
+def test_what_is_stored_is_what_was_hashed(reg: Registry, odd: dict[str, Any]) -> None:
+    """Whatever a store could not keep as it is, is made storable before it is hashed: the chain verifies."""
+    _append(reg, **odd)
+    _append(reg)
+    assert (True, 2) == (reg.audit.verify().ok, reg.audit.verify().checked)
+
+
+@pytest.mark.parametrize("via", [42, True, 1.5, None])
+def test_a_value_that_is_no_text_reaches_no_column_of_text(reg: Registry, via: Any) -> None:
+    """The append itself refuses what a column would change, whoever let it through."""
+    actor = copy(ADMIN)
+    object.__setattr__(actor, "via", via)
+    with pytest.raises(TypeError, match="actor_via"):
+        _append(reg, actor=actor)
+    assert (True, 0) == (reg.audit.verify().ok, reg.audit.verify().checked)
+
+
+def test_control_without_that_the_chain_would_break(reg: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: a number that the column turns into text is stored, and the entry looks altered for ever."""
+    monkeypatch.setattr(audit, "_storable", lambda column, value: value)
+    actor = copy(ADMIN)
+    object.__setattr__(actor, "via", 42)
+    with suppress(errors.StoreError):  # PostgreSQL's driver refuses it
+        _append(reg, actor=actor)
+        assert not reg.audit.verify().ok

@@ -138,6 +138,6 @@ def test_a_key_in_the_wrong_place_is_not_repeated(reg: Registry, call: str) -> N
         "resolve": lambda: reg.resolve(type=CANARY),
         "set_status": lambda: reg.models.set_status(model.id, CANARY, actor=ADMIN),
     }
-    with pytest.raises(errors.InvalidModelError) as caught:
+    with pytest.raises(errors.InvalidInputError) as caught:
         calls[call]()
     assert_repeats_nothing(caught.value, CANARY)

@@ -98,7 +98,7 @@ def test_clear_default_leaves_a_type_without_one(reg: Registry) -> None:
 def test_an_unknown_type_has_no_default(reg: Registry, call: str) -> None:
     """The message names the types there are."""
     arguments: dict[str, Any] = {"actor": ADMIN} if call == "clear_default" else {}
-    with pytest.raises(errors.InvalidModelError, match="generation") as caught:
+    with pytest.raises(errors.InvalidInputError, match="generation") as caught:
         getattr(reg.models, call)("rerank", **arguments)
     assert ["type"] == list(caught.value.fields)
 

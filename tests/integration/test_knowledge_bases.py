@@ -26,7 +26,7 @@ def test_a_base_is_bound_to_a_model_of_each_type(reg: Registry) -> None:
     base = bound(reg, *models, name="Contracts")
     assert base == reg.knowledge_bases.get(base.id)
     assert [base] == reg.knowledge_bases.find() == reg.knowledge_bases.find(search="CONTR")
-    assert [model.id for model in models] == [base.model(kind) for kind in ModelType]
+    assert [model.id for model in models] == [getattr(base, kind) for kind in ModelType]
     assert models == [reg.resolve(kb=base.id, type=kind).model for kind in ModelType]
 
 
@@ -58,16 +58,16 @@ def test_binding_as_it_is_changes_nothing(reg: Registry) -> None:
 @pytest.mark.parametrize(
     ("wish", "error"),
     [
-        ({"generation": "embedding"}, errors.InvalidModelError),
-        ({"embedding": "generation"}, errors.InvalidModelError),
+        ({"generation": "embedding"}, errors.InvalidInputError),
+        ({"embedding": "generation"}, errors.InvalidInputError),
         ({"generation": "inactive"}, errors.InactiveModelError),
         ({"generation": "deprecated"}, errors.InactiveModelError),
         ({"ner": "nothing"}, errors.NotFoundError),
-        ({"name": ""}, errors.InvalidModelError),
-        ({"name": "x" * 256}, errors.InvalidModelError),
-        ({"name": "a\0b"}, errors.InvalidModelError),
-        ({"id": ""}, errors.InvalidModelError),
-        ({"id": "x" * 256}, errors.InvalidModelError),
+        ({"name": ""}, errors.InvalidInputError),
+        ({"name": "x" * 256}, errors.InvalidInputError),
+        ({"name": "a\0b"}, errors.InvalidInputError),
+        ({"id": ""}, errors.InvalidInputError),
+        ({"id": "x" * 256}, errors.InvalidInputError),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else value.__name__,
 )
@@ -120,6 +120,48 @@ def test_an_unknown_base_is_not_found(reg: Registry, unknown: str) -> None:
         reg.knowledge_bases.remove(unknown, actor=ADMIN)
     with pytest.raises(errors.NotFoundError):
         reg.resolve(kb=unknown, type="ner")
+
+
+@pytest.mark.parametrize("id", ["kb\0-1", "kb-1\0", "kb\x1f-1", "kb-\ud800", "KB-1", "kb-1" + " " * 1000 + "x"])
+def test_no_other_text_answers_for_an_id(reg: Registry, id: str) -> None:
+    """Ids are compared letter by letter; what no id can hold is not taken out of one."""
+    bound_base = reg.knowledge_bases.bind("kb-1", name="KB", generation=created(reg).id, actor=ADMIN)
+    for call in (
+        lambda: reg.knowledge_bases.get(id),
+        lambda: reg.resolve(kb=id, type="generation"),
+        lambda: reg.knowledge_bases.remove(id, actor=ADMIN),
+    ):
+        with pytest.raises(errors.NotFoundError):
+            call()
+    assert [bound_base] == reg.knowledge_bases.find()
+    found = [base.id for base in reg.knowledge_bases.find(search=id)]
+    assert (["kb-1"] if id == "KB-1" else []) == found  # a search is in any case
+
+
+@pytest.mark.parametrize("written", ["kb-9", " kb-9 ", "\tkb-9\n", "\u00a0kb-9\u3000"])
+@pytest.mark.parametrize("bound_as", ["kb-9", " kb-9 "])
+def test_white_space_around_an_id_does_not_count(reg: Registry, bound_as: str, written: str) -> None:
+    """What was bound is found, bound again and removed, however it is spaced."""
+    base = reg.knowledge_bases.bind(bound_as, name="KB", generation=created(reg, generation(name="G")).id, actor=ADMIN)
+    assert "kb-9" == base.id
+    assert base == reg.knowledge_bases.get(written) == reg.knowledge_bases.bind(written, generation=" G ", actor=ADMIN)
+    assert base.generation == reg.resolve(kb=written, type=" generation ").model.id
+    assert [base] == reg.knowledge_bases.find(search=written)
+    assert 1 == len(reg.audit.find(target=written, actor=f" {ADMIN.name} ", action=" knowledge_base:bind ").entries)
+    reg.knowledge_bases.remove(written, actor=ADMIN)
+    assert [] == reg.knowledge_bases.find()
+
+
+@pytest.mark.parametrize("flag", ["false", "true", 1, 0, None, "yes", [True]])
+def test_only_true_says_that_a_base_was_indexed_again(reg: Registry, flag: Any) -> None:
+    """Anything else is refused by name: a text such as ``"false"`` must not pass over the contract."""
+    vectors, other = created(reg, embedding()), created(reg, embedding(config={"dimensions": 512}))
+    base = bound(reg, vectors)
+    with pytest.raises(errors.InvalidInputError) as caught:
+        reg.knowledge_bases.bind(base.id, embedding=other.id, reindexed=flag, actor=ADMIN)
+    assert ["reindexed"] == list(caught.value.fields)
+    assert base == reg.knowledge_bases.get(base.id)
+    assert other.id == reg.knowledge_bases.bind(base.id, embedding=other.id, reindexed=True, actor=ADMIN).embedding
 
 
 def test_a_removed_base_frees_its_models(reg: Registry) -> None:
@@ -175,7 +217,7 @@ def test_deleting_with_reassignment_moves_every_base(reg: Registry, spec: Any) -
         ({"provider": "mistral"}, errors.ContractError),
         ({"status": "inactive"}, errors.InactiveModelError),
         ("generation", errors.ContractError),
-        ("itself", errors.InvalidModelError),
+        ("itself", errors.InvalidInputError),
         ("unknown", errors.NotFoundError),
     ],
     ids=str,

@@ -113,7 +113,9 @@ def test_has_api_key_tells_whether_there_is_one(reg: Registry, spec: Callable[[]
         ({"search": "_"}, {"llama"}),
         ({"search": "'; DROP TABLE models; --"}, set()),
         ({"search": "o'brien"}, {"gpt"}),
-        ({"search": "\0"}, {"gpt", "embed", "llama", "azure"}),
+        ({"search": "\0"}, set()),
+        ({"search": " \t "}, {"gpt", "embed", "llama", "azure"}),
+        ({"provider": ""}, {"gpt", "embed", "llama", "azure"}),
         ({"search": "\ud800zq"}, set()),
         ({"search": "x" * 1_000_000}, set()),
     ],
@@ -136,7 +138,7 @@ def test_filters_and_search(reg: Registry, filters: dict[str, Any], expected: se
 @pytest.mark.parametrize("call", ["find", "overview"])
 def test_filtering_by_what_does_not_exist(reg: Registry, call: str, filters: dict[str, str]) -> None:
     """An unknown type or status is refused at its field, not answered with an empty list."""
-    with pytest.raises(errors.InvalidModelError) as caught:
+    with pytest.raises(errors.InvalidInputError) as caught:
         getattr(reg.models, call)(**filters)
     assert list(filters) == list(caught.value.fields)
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -25,6 +26,7 @@ PARTS: dict[str, type[Any]] = {
     "audit": Audit,
 }
 FREE = {"acting_as", "close", "connect"}
+ID = UUID(int=7)
 ACTORS = (VIEWER, AUDITOR, ADMIN, SERVICE)
 
 
@@ -173,11 +175,36 @@ def test_only_an_actor_is_an_actor(reg: Registry, actor: Any) -> None:
         reg.models.create(generation(), actor=actor)
 
 
+@pytest.mark.parametrize("actor", [None, "alice", 0, False, {"name": "alice", "role": "admin"}], ids=repr)
+def test_only_an_actor_is_acted_for(reg: Registry, actor: Any) -> None:
+    """Nobody gets the fully trusted registry by passing nobody; nor does a handle change hands."""
+    for handle in (reg, reg.acting_as(ADMIN)):
+        with pytest.raises(errors.ForbiddenError, match="Actor"):
+            handle.acting_as(actor)
+
+
+@pytest.mark.parametrize("via", [42, True, 1.5, None, "", " ", "x" * 51, "a\nb", "\ud800", b"library", ID], ids=repr)
+def test_an_actor_says_in_printable_text_how_it_came(via: Any) -> None:
+    """What a column would turn into text later is not what the audit log's hash was made of."""
+    with pytest.raises(errors.ForbiddenError) as caught:
+        Actor("alice", "admin", via=via)
+    assert ["via"] == list(caught.value.fields)
+
+
 @pytest.mark.parametrize(
     ("name", "role"),
-    [("", "admin"), ("  ", "admin"), ("x" * 256, "admin"), ("a\0b", "admin"), ("a\nb", "admin"), ("alice", "root")],
+    [
+        *((name, "admin") for name in (None, 42, b"alice", ID, "\ud800", "a\u202eb")),
+        *(("alice", role) for role in (None, 42, ["admin"], "ADMIN", b"admin")),
+        ("", "admin"),
+        ("  ", "admin"),
+        ("x" * 256, "admin"),
+        ("a\0b", "admin"),
+        ("a\nb", "admin"),
+        ("alice", "root"),
+    ],
 )
-def test_an_actor_has_a_printable_name_and_a_role(name: str, role: str) -> None:
+def test_an_actor_has_a_printable_name_and_a_role(name: Any, role: Any) -> None:
     """Other names could forge a line of the log, other roles mean nothing."""
     with pytest.raises(errors.ForbiddenError):
         Actor(name, role)

@@ -139,7 +139,7 @@ def test_set_status(reg: Registry, status: str) -> None:
 def test_an_unknown_status_is_refused(reg: Registry) -> None:
     """At its field, and nothing changes."""
     model = created(reg)
-    with pytest.raises(errors.InvalidModelError) as caught:
+    with pytest.raises(errors.InvalidInputError) as caught:
         reg.models.set_status(model.id, "asleep", actor=ADMIN)
     assert ["status"] == list(caught.value.fields)
     assert model == reg.models.get(model.id)

@@ -26,8 +26,8 @@ ORDER = (
     {"store", "catalog"},
     {"tables", "validation", "passes"},
     {"specs", "crypto", "settings"},
-    {"egress"},
-    {"providers", "records", "endpoints", "actors", "filelock", "scrub"},
+    {"egress", "arguments"},
+    {"faults", "providers", "records", "endpoints", "actors", "filelock", "scrub"},
     {"errors"},
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

@@ -127,7 +127,7 @@ TARGETS: dict[str, tuple[Callable[[Random], Any], Callable[[Any], object], type[
     "filters": (
         lambda random: [str(value(random)) for _ in range(4)],
         lambda texts: queries.matching(*texts),
-        errors.InvalidModelError,
+        errors.InvalidInputError,
     ),
     "a search": (lambda random: str(value(random)), lambda text: queries.matching(None, text, None, text), ValueError),
     "an origin": (

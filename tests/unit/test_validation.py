@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import EmbeddingConfig, ModelCreate
-from registry.errors import InvalidModelError
+from registry.errors import InvalidInputError, InvalidModelError
 from registry.providers import PROVIDERS
 from registry.records import ModelType
 from registry.specs import CONFIGS, config_fields
@@ -271,7 +271,7 @@ def test_an_update_names_only_what_changes() -> None:
 @pytest.mark.parametrize("value", ["", " ", LONG, "a\x00b"])
 def test_a_knowledge_base_needs_a_plain_name(value: str) -> None:
     """Told at the field that was named."""
-    with pytest.raises(InvalidModelError) as refusal:
+    with pytest.raises(InvalidInputError) as refusal:
         check_text("id", value)
     assert list(refusal.value.fields) == ["id"]
 

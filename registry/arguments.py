@@ -1,0 +1,167 @@
+"""What public methods take besides whole models: names, ids, filters, flags, numbers, times and callbacks.
+
+One rule for all text: white space around it is cut, the rest is compared as it is. Text that holds control characters
+or lone surrogates, or is longer than anything stored, matches nothing: see `findable`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence, Set
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from registry.errors import InvalidInputError
+from registry.records import KnowledgeBase, Model, ModelSummary, ModelType, Status
+
+ModelRef = str | UUID | Model | ModelSummary
+"""A model: its id, its name, or a record of it."""
+
+KnowledgeBaseRef = str | UUID | KnowledgeBase
+"""A knowledge base: its id, or a record of it."""
+
+MODEL: Final = (Model, ModelSummary)
+_LONGEST: Final = 1000  # more than any name, id or value that is stored
+_UNSTORABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+E = TypeVar("E", ModelType, Status)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def text(argument: str, value: object, expected: str = "a text") -> str:
+    """The text, without the white space around it.
+
+    Raises:
+        InvalidInputError: it is no text.
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError({argument: f"Must be {expected}."})
+    return str.strip(value)
+
+
+def model(argument: str, value: object) -> str:
+    """The id or name by which a model is looked for.
+
+    Raises:
+        InvalidInputError: it is none of the things that name a model.
+    """
+    return _key(argument, value, MODEL, "the id or name of a model, or a record of one")
+
+
+def knowledge_base(argument: str, value: object) -> str:
+    """The id by which a knowledge base is looked for.
+
+    Raises:
+        InvalidInputError: it is none of the things that name a knowledge base.
+    """
+    return _key(argument, value, (KnowledgeBase,), "the id of a knowledge base, or a record of one")
+
+
+def wanted(argument: str, value: object) -> str:
+    """The text to filter by; empty where there is nothing to filter by, which None says too.
+
+    Raises:
+        InvalidInputError: it is no text.
+    """
+    return "" if value is None else text(argument, value)
+
+
+def target(argument: str, value: object) -> str:
+    """As `wanted`, for what an audit entry is about: an id or a name, or a record of a model or a knowledge base.
+
+    Raises:
+        InvalidInputError: it is none of these.
+    """
+    return "" if value is None else _key(argument, value, (*MODEL, KnowledgeBase), "an id, a name or a record")
+
+
+def findable(text: str) -> bool:
+    """Whether anything that is stored could be called so, or contain it."""
+    return 0 < len(text) <= _LONGEST and not _UNSTORABLE.search(text)
+
+
+def member(kind: type[E], argument: str, value: object) -> E:
+    """The member of an enumeration that the text names.
+
+    Raises:
+        InvalidInputError: there is no such member.
+    """
+    wanted = str.strip(value) if isinstance(value, str) else None
+    found = next((each for each in kind if each.value == wanted), None)
+    if found is None:
+        raise InvalidInputError({argument: f"Choose one of {', '.join(kind)}."})
+    return found
+
+
+def flag(argument: str, value: object) -> bool:
+    """True or False; nothing else is either of them.
+
+    Raises:
+        InvalidInputError: it is something else, such as the text ``"false"``.
+    """
+    if not isinstance(value, bool):
+        raise InvalidInputError({argument: "Must be True or False."})
+    return value
+
+
+def whole(argument: str, value: object, least: int, most: int) -> int:
+    """A whole number between these two.
+
+    Raises:
+        InvalidInputError: it is no whole number, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInputError({argument: "Must be a whole number."})
+    if not least <= value <= most:
+        raise InvalidInputError({argument: f"Must be between {least:,} and {most:,}."})
+    return value
+
+
+def moment(argument: str, value: object) -> datetime | None:
+    """A point in time in UTC, or None.
+
+    Raises:
+        InvalidInputError: it is no datetime, has no time zone, or lies beyond the calendar.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise InvalidInputError({argument: "Must be a datetime."})
+    if value.utcoffset() is None:
+        raise InvalidInputError({argument: "Give the time with its time zone."})
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInputError({argument: "Lies beyond the calendar."}) from None
+
+
+def callback(argument: str, value: F | None) -> F | None:
+    """A function to call, or None.
+
+    Raises:
+        InvalidInputError: it cannot be called.
+    """
+    if value is not None and not callable(value):
+        raise InvalidInputError({argument: "Must be a function."})
+    return value
+
+
+def texts(argument: str, value: object) -> frozenset[str] | None:
+    """Several texts, or None. One text is refused: it would be read letter by letter.
+
+    Raises:
+        InvalidInputError: it is no list, tuple or set of texts.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | Set):
+        raise InvalidInputError({argument: "Must be a list of texts."})
+    return frozenset(text(argument, each, "a list of texts") for each in value)
+
+
+def _key(argument: str, value: object, records: tuple[type[Any], ...], expected: str) -> str:
+    if isinstance(value, records):
+        id: str = value.id
+        return id
+    return str(value) if isinstance(value, UUID) else text(argument, value, expected)

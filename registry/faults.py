@@ -1,0 +1,54 @@
+"""Pydantic's errors in the words of the registry: a message at the path of each field, which repeats no input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+REQUIRED: Final = "Required."
+_MESSAGES: Final = {
+    "missing": REQUIRED,
+    "extra_forbidden": "There is no such setting.",
+    "string_too_short": "Must not be empty.",
+    "string_type": "Must be a text.",
+    "string_unicode": "Must be a valid text.",
+    "int_type": "Must be a whole number.",
+    "int_from_float": "Must be a whole number.",
+    "int_parsing_size": "Must be a smaller number.",
+    "float_type": "Must be a number.",
+    "finite_number": "Must be a number.",
+    "bool_type": "Must be yes or no.",
+    "bool_parsing": "Must be yes or no.",
+    "tuple_type": "Must be a list.",
+    "dict_type": "Must be a mapping.",
+    "model_type": "Must be a mapping.",
+}
+
+
+def by_field(error: ValidationError) -> dict[str, str]:
+    """The first fault of each field, by its path."""
+    found: dict[str, str] = {}
+    for item in error.errors(include_input=False, include_url=False):
+        path = ".".join(str(part)[:50] for part in item["loc"] if not isinstance(part, int))
+        found.setdefault(path, _message(item["type"], item.get("ctx", {})))
+    return found
+
+
+def _message(kind: str, ctx: Mapping[str, Any]) -> str:
+    match kind:
+        case "value_error":
+            return str(ctx["error"])
+        case "literal_error" | "enum":
+            return f"Choose one of {str(ctx['expected']).replace(chr(39), '')}."
+        case "greater_than_equal":
+            return f"Must be at least {ctx['ge']:,}."
+        case "less_than_equal":
+            return f"Must be at most {ctx['le']:,}."
+        case "string_too_long":
+            return f"At most {ctx['max_length']:,} characters."
+        case "too_long":
+            return f"At most {ctx['max_length']:,} entries."
+        case _:
+            return _MESSAGES.get(kind, "Not a valid value.")
