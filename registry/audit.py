@@ -20,7 +20,7 @@ from registry.actors import READERS, Actor, reads
 from registry.arguments import KnowledgeBaseRef, ModelRef
 from registry.queries import contains, equals
 from registry.records import AuditEntry, AuditPage, Change, FrozenDict, VerifyReport
-from registry.store import Clock, Store
+from registry.store import SEARCHING, Clock, Store
 from registry.tables import AuditRow, StoreRow
 
 GENESIS = "0" * 64
@@ -94,7 +94,7 @@ class Audit:
             conditions.append(AuditRow.seq < arguments.whole("after", after, 0, _MOST_ENTRIES))
         size = min(arguments.whole("limit", limit, 1, _MOST_ENTRIES), MAX_PAGE)
         statement = select(AuditRow).where(*conditions).order_by(AuditRow.seq.desc()).limit(size + 1)
-        with self._store.read() as session:
+        with self._store.read(SEARCHING) as session:
             rows = session.scalars(statement).all()
         entries = tuple(_entry(row) for row in rows[:size])
         return AuditPage(entries, entries[-1].seq if len(rows) > size else None)
@@ -102,13 +102,13 @@ class Audit:
     @reads(*READERS)
     def actors(self) -> list[str]:
         """The names of all who ever acted, in order."""
-        with self._store.read() as session:
+        with self._store.read(SEARCHING) as session:
             return list(session.scalars(select(AuditRow.actor).distinct().order_by(AuditRow.actor)))
 
     @reads(*READERS)
     def verify(self) -> VerifyReport:
         """Check every entry's hash, its link to the one before, the numbering, and that the last one is still there."""
-        with self._store.read() as session:
+        with self._store.read(SEARCHING) as session:
             head = session.scalars(select(StoreRow)).one()
             statement = select(AuditRow).order_by(AuditRow.seq).execution_options(yield_per=_VERIFY_BATCH)
             expected, previous = 1, GENESIS

@@ -53,6 +53,8 @@ class Queue:
 
 
 _queues: defaultdict[Path, Queue] = defaultdict(Queue)
+if hasattr(os, "register_at_fork"):  # in a child, nobody is left who would let go of a turn
+    os.register_at_fork(after_in_child=_queues.clear)
 
 
 @contextmanager
@@ -72,10 +74,14 @@ def file_lock(path: Path, seconds: float) -> Iterator[None]:
         try:
             descriptor = _taken(path, seconds)
         finally:
+            fcntl.flock(next_in_line, fcntl.LOCK_UN)
             os.close(next_in_line)
         try:
             yield
         finally:
+            fcntl.flock(
+                descriptor, fcntl.LOCK_UN
+            )  # closing alone lets go only when no process forked since has it open
             os.close(descriptor)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from registry import forks
 from registry.errors import ProxyError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class UnreachableError(ProxyError):
     """Nothing gets through: no further request is worth a try."""
 
 
-class ProxyApi:
+class ProxyApi(forks.Watcher):
     """The proxy's administration. Safe to use from several threads; nothing is sent before the first call.
 
     Args:
@@ -74,9 +75,15 @@ class ProxyApi:
     def __init__(self, url: str, key: SecretStr) -> None:
         self.url = url
         self.key = key
+        self._of_parent: object = None
+        forks.watch(self)
 
     def __repr__(self) -> str:
         return f"<ProxyApi {self.url}>"
+
+    def after_fork_in_child(self) -> None:
+        """Connect on its own; the parent's connections are kept, since to collect them would be to close them."""
+        self._of_parent = self.__dict__.pop("_client", None), self._of_parent
 
     def entries(self) -> list[Entry]:
         """All deployments, in one request.

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from registry import forks
 from registry.crypto import Keyring, new_store_secret
 from registry.errors import (
     AlreadyExistsError,
@@ -34,10 +35,17 @@ from registry.errors import (
     StoreError,
 )
 from registry.filelock import Queue, file_lock
+from registry.patience import Limit, limited
 from registry.tables import AuditRow, Base, StoreRow
 
 SCHEMA_VERSION = "0002"
 LOCK_SECONDS = 10
+READING: Final = Limit(silence=4, total=9)
+"""What a caller in a hurry waits for, such as KB code that asks for its model."""
+SEARCHING: Final = Limit(silence=60)
+"""For statements that may go through the whole audit log."""
+_WRITING: Final = Limit(silence=LOCK_SECONDS + 2)
+_LOCKING: Final = Limit(silence=4)
 _LOOK_AGAIN_SECONDS = 0.05
 _PG_WRITE_LOCK = 0x6D6F64656C73  # "models": any constant will do, it only must not be another program's
 _TAKE_PG_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=_PG_WRITE_LOCK)
@@ -50,7 +58,7 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-class Store:
+class Store(forks.Watcher):
     """Transactions over one database.
 
     Args:
@@ -67,25 +75,29 @@ class Store:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.path = Path(self.url.database or "") if self.is_sqlite else None
         self.engine = _sqlite_engine(self.path) if self.path is not None else _postgresql_engine(self.url)
+        self._gate = forks.Gate()
         self._reading = self.engine.execution_options(**({} if self.is_sqlite else _PG_SNAPSHOT))
         self._writing = self.engine.execution_options(**(_SQLITE_IMMEDIATE if self.is_sqlite else {}))
         self._queues: defaultdict[str, Queue] = defaultdict(Queue)
+        forks.watch(self)
 
     def __repr__(self) -> str:
         return f"<Store {self.url.render_as_string(hide_password=True)}>"
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
-        """A reading transaction: all its statements see one state of the store."""
-        self._require_file()
-        with _translated(), Session(self._reading) as session:
+    def read(self, limit: Limit = READING) -> Iterator[Session]:
+        """A reading transaction: all its statements see one state of the store.
+
+        Raises:
+            StoreError: it cannot be read, or its server did not answer within the limit.
+        """
+        with self._used(limit), Session(self._reading) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A writing transaction, the only one at a time; it commits at the end or, on any error, leaves no trace."""
-        self._require_file()
-        with _translated(), self._turn(), Session(self._writing, autoflush=False) as session, session.begin():
+        with self._used(_WRITING), self._turn(), Session(self._writing, autoflush=False) as session, session.begin():
             if not self.is_sqlite:
                 session.execute(_TAKE_PG_LOCK)
             yield session
@@ -99,7 +111,7 @@ class Store:
             StoreError: the store cannot be reached.
         """
         with ExitStack() as held:
-            with _translated(but=TimeoutError):
+            with self._used(_LOCKING, but=TimeoutError):
                 held.enter_context(
                     self._advisory_lock(name, seconds) if self.path is None else self._turn(name, seconds)
                 )
@@ -111,7 +123,7 @@ class Store:
 
     def setup(self) -> None:
         """Create the schema, or bring it up to date. Safe to call from several processes at once."""
-        with _translated(), self._made(), self._turn(), self._writing.connect() as connection:
+        with self._gate, _translated(), self._made(), self._turn(), self._writing.connect() as connection:
             if self.is_sqlite:
                 cast(sqlite3.Connection, connection.connection.driver_connection).execute("PRAGMA journal_mode = WAL")
             with connection.begin():
@@ -132,7 +144,7 @@ class Store:
         if self.is_sqlite:
             raise StoreError("Only PostgreSQL has roles to grant rights to.")
         quoted = self.engine.dialect.identifier_preparer.quote(role)
-        with _translated(), self._writing.begin() as connection:
+        with self._used(_WRITING), self._writing.begin() as connection:
             if not connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}):
                 raise StoreError(f"There is no role “{role}”. Create it first: CREATE ROLE … LOGIN")
             for table in Base.metadata.tables:
@@ -147,8 +159,7 @@ class Store:
             SchemaError: it is missing, older or newer; the message names the command that mends it.
             StoreError: the store cannot be reached.
         """
-        self._require_file()
-        with _translated(), self._reading.connect() as connection:
+        with self._used(READING), self._reading.connect() as connection:
             found = _schema_version(connection)
         _refuse_newer(found)
         if found != SCHEMA_VERSION:
@@ -195,6 +206,31 @@ class Store:
         """Close all connections."""
         self.engine.dispose()
 
+    def before_fork(self) -> None:
+        """Wait for the transactions of other threads. SQLite's connections are closed: a copy of one, or of the locks
+        that it notes in memory, would let the child break the file."""
+        self._gate.close(LOCK_SECONDS)
+        if self.is_sqlite:
+            self.engine.dispose()
+
+    def after_fork(self) -> None:
+        """Let transactions begin again."""
+        self._gate.open()
+
+    def after_fork_in_child(self) -> None:
+        """Begin with no connection; those of the parent are kept, since to collect them would be to close them."""
+        self._gate = forks.Gate()
+        self._queues = defaultdict(Queue)
+        _of_parents.append(self.engine.pool)
+        self.engine.dispose(close=False)
+
+    @contextmanager
+    def _used(self, limit: Limit, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+        """What each use of the database goes through."""
+        self._require_file()
+        with self._gate, limited(limit), _translated(but=but):
+            yield
+
     @contextmanager
     def _made(self) -> Iterator[None]:
         """Make the file, readable for its owner only, before SQLite opens it."""
@@ -232,6 +268,7 @@ class Store:
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
 
 
+_of_parents: list[object] = []
 _SQLITE_IMMEDIATE = {"registry_begin": "BEGIN IMMEDIATE"}
 _PG_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 _PRAGMAS = ("foreign_keys = ON", "synchronous = FULL", "busy_timeout = 5000", "trusted_schema = OFF")
@@ -239,29 +276,28 @@ _PRAGMAS = ("foreign_keys = ON", "synchronous = FULL", "busy_timeout = 5000", "t
 
 def _parse(url: str) -> URL:
     try:
+        if not url.isprintable():
+            raise ValueError
         parsed = make_url(url)
         backend, driver = parsed.get_backend_name(), parsed.get_driver_name()
-    except (ArgumentError, NoSuchModuleError):
-        raise SettingsError("REGISTRY_DATABASE_URL is not a database URL.") from None
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise SettingsError("REGISTRY_DATABASE_URL is not a database URL. Check its port and its spelling.") from None
     if backend == "postgresql" and driver in ("psycopg", "psycopg2"):
         return parsed.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and driver == "pysqlite" and parsed.database not in (None, "", ":memory:"):
-        return parsed
+    if backend == "sqlite" and driver == "pysqlite" and parsed.database and parsed.database != ":memory:":
+        return parsed.set(database=str(Path(parsed.database).absolute()))  # the working folder may change
     raise SettingsError("REGISTRY_DATABASE_URL must start with postgresql+psycopg:// or be sqlite:///path/to/file.")
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    return create_engine(
-        url,
-        hide_parameters=True,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": 5, "options": f"-c lock_timeout={LOCK_SECONDS}s -c timezone=UTC"},
-    )
+    from registry import postgres  # imported here: who uses SQLite must not pay for psycopg
+
+    return postgres.engine(url, LOCK_SECONDS)
 
 
 def _sqlite_engine(path: Path) -> Engine:
     # mode=rw: a file that has gone must not come back empty
-    uri = f"file:{quote(str(path.absolute()))}"
+    uri = f"file:{quote(str(path))}"
     url = URL.create("sqlite", database=uri, query={"mode": "rw", "uri": "true"})
     engine = create_engine(url, hide_parameters=True)
 
@@ -336,6 +372,10 @@ def _from_failure(error: Exception) -> StoreError:
     no_file = isinstance(error, OSError) and not isinstance(error, TimeoutError)
     if no_file or "readonly" in cause or "read-only" in cause:
         return StoreError("The store is read-only: nothing was saved. Check the file's and the folder's permissions.")
+    if "did not answer in time" in cause:
+        return StoreError("The database server does not answer. Whether a change was saved shows when it does again.")
+    if "queuepool limit" in cause:
+        return StoreError("The store is busy with many calls at once. Try again in a moment.")
     if "locked" in cause or "lock timeout" in cause or isinstance(error, TimeoutError):
         return StoreError("The store is busy with another change: nothing was saved. Try again in a moment.")
     if "no such table" in cause or "undefinedtable" in type(getattr(error, "orig", None)).__name__.lower():

@@ -277,3 +277,40 @@ def test_sqlite_is_configured_to_keep_its_word(sqlite_url: str) -> None:
             found = [session.execute(text(f"PRAGMA {name}")).scalar_one() for name in ("journal_mode", "synchronous")]
             assert ["wal", 2, 1] == [*found, session.execute(text("PRAGMA foreign_keys")).scalar_one()]
     a_store.close()
+
+
+def test_a_relative_path_does_not_follow_the_working_folder(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is where it was at the connect: for reading, changing, and for who connects by its own URL."""
+    (tmp_path / "one").mkdir()
+    shutil.copy(sqlite_template, tmp_path / "one" / "registry.db")
+    monkeypatch.chdir(tmp_path / "one")
+    with Registry.connect(Settings("sqlite:///registry.db", [KEY_A])) as registry:
+        model = created(registry)
+        monkeypatch.chdir(tmp_path)
+        assert model == registry.resolve(model.id).model
+        created(registry)
+        assert [] == list(tmp_path.glob("registry.db*"))
+        assert str(tmp_path / "one" / "registry.db") in repr(registry)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:secret-word@host:$PORT/name",
+        "postgresql://user:secret-word@host:port/name",
+        "postgresql://user:secret-word@host:99999999999999999999x/name",
+        "sqlite:///secret-word\0.db",
+        "sqlite:///secret-word\ud800.db",
+        "sqlite:///secret-word\n.db",
+        "mysql://user:secret-word@host/name",
+        "secret-word",
+        "://secret-word",
+    ],
+)
+def test_an_unusable_url_is_refused_without_being_repeated(url: str) -> None:
+    """It may hold a password."""
+    with pytest.raises(errors.SettingsError, match="REGISTRY_DATABASE_URL") as caught:
+        Registry.connect(Settings(url, [KEY_A]))
+    assert "secret-word" not in "".join(traceback.format_exception(caught.value))

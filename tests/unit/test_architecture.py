@@ -24,10 +24,11 @@ ORDER = (
     {"audit", "proxy"},
     {"queries"},
     {"store", "catalog"},
+    {"postgres"},
     {"tables", "validation", "passes"},
     {"specs", "crypto", "settings"},
     {"egress", "arguments"},
-    {"faults", "providers", "records", "endpoints", "actors", "filelock", "scrub"},
+    {"faults", "providers", "records", "endpoints", "actors", "filelock", "forks", "patience", "scrub"},
     {"errors"},
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

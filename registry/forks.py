@@ -1,0 +1,97 @@
+"""What becomes of connections and locks when the process forks, as gunicorn does with --preload.
+
+A child must neither use nor close the connections of its parent, and a lock that another thread held at the fork is
+never released in the child. What owns such things watches for forks here; users of the library need not know.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import Counter
+
+
+class Watcher:
+    """Base of what has to be prepared for a fork."""
+
+    def before_fork(self) -> None:
+        """In the parent: let go of what a child must not inherit."""
+
+    def after_fork(self) -> None:
+        """In the parent: go on."""
+
+    def after_fork_in_child(self) -> None:
+        """In the child: forget what belongs to the parent, without closing it. Only the forking thread is left."""
+
+
+class Gate:
+    """Lets threads pass, except while it is closed; those that are inside already may always pass again."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside: Counter[int] = Counter()
+        self._is_open = True
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        with self._changed:
+            while not self._is_open and not self._inside[me]:
+                self._changed.wait()
+            self._inside[me] += 1
+
+    def __exit__(self, *_: object) -> None:
+        me = threading.get_ident()
+        with self._changed:
+            self._inside[me] -= 1
+            if not self._inside[me]:
+                del self._inside[me]
+            if not self._is_open:
+                self._changed.notify_all()
+
+    def close(self, seconds: float) -> None:
+        """Let nobody in any more, and wait until no other thread is inside, but no longer than this."""
+        me = threading.get_ident()
+        with self._changed:
+            self._is_open = False
+            self._changed.wait_for(lambda: self._inside.keys() <= {me}, timeout=seconds)
+
+    def open(self) -> None:
+        """Let everybody in again."""
+        with self._changed:
+            self._is_open = True
+            self._changed.notify_all()
+
+
+class _Forks:
+    def __init__(self) -> None:
+        self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+        self._one_at_a_time = threading.Lock()
+        self._prepared: list[Watcher] = []
+
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.add(watcher)
+
+    def before(self) -> None:
+        self._one_at_a_time.acquire()
+        self._prepared = list(self._watchers)
+        for watcher in self._prepared:
+            watcher.before_fork()
+
+    def after(self) -> None:
+        for watcher in self._prepared:
+            watcher.after_fork()
+        self._prepared = []
+        self._one_at_a_time.release()
+
+    def after_in_child(self) -> None:
+        self._one_at_a_time = threading.Lock()
+        for watcher in self._prepared:
+            watcher.after_fork_in_child()
+        self._prepared = []
+
+
+_forks = _Forks()
+watch = _forks.watch
+if hasattr(os, "register_at_fork"):  # Windows knows no forks
+    os.register_at_fork(before=_forks.before, after_in_parent=_forks.after, after_in_child=_forks.after_in_child)
