@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import gc
 import json
 import logging
 import math
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,8 +63,40 @@ _LOGGERS: Final = (
     "httpcore.http11",
 )
 _FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.I | re.S)
+_MAP_IS_LOCAL: Final = "LITELLM_LOCAL_MODEL_COST_MAP"
 _loading = threading.Lock()
-_guarded: contextvars.ContextVar[httpx.Client | None] = contextvars.ContextVar("registry_probe", default=None)
+
+
+def _renew_lock() -> None:
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    """What LiteLLM uses during a test, in its thread: our HTTP client, and a cache of SDK clients that ends with it."""
+
+    client: httpx.Client
+    clients: Any
+
+
+_guarded: contextvars.ContextVar[_Guard | None] = contextvars.ContextVar("registry_probe", default=None)
+
+
+class _Clients:
+    """LiteLLM's cache of SDK clients, in the place of ``own``. What a test puts there is closed with the test, and must
+    not be met by calls that others make."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def __getattr__(self, name: str) -> Any:
+        guard = _guarded.get()
+        return getattr(guard.clients if guard else self._own, name)
 
 
 class Carrier(Protocol):
@@ -157,29 +191,57 @@ def load() -> None:
     Raises:
         SettingsError: it is not installed.
     """
-    with _loading:  # tests may begin side by side
+    with _loading, _settled():  # tests may begin side by side
         _load()
 
 
 @functools.cache
 def _load() -> None:
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else importing it fetches a file from the network
-    try:
-        import litellm  # noqa: TID251 -- here
-        from litellm.llms.custom_httpx import http_handler  # noqa: TID251 -- here
-    except ImportError:
-        raise SettingsError(
-            "Connection tests need LiteLLM, which is not installed: pip install llm-model-registry[dashboard]"
-        ) from None
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
+    with _variable(_MAP_IS_LOCAL, "True"):  # else importing it fetches a file from the network
+        try:
+            import litellm  # noqa: TID251 -- here
+            from litellm.llms.custom_httpx import http_handler  # noqa: TID251 -- here
+        except ImportError:
+            raise SettingsError(
+                "Connection tests need LiteLLM, which is not installed: pip install llm-model-registry[dashboard]"
+            ) from None
+    settings: Any = litellm
+    settings.suppress_debug_info = True
+    settings.telemetry = False
+    settings.in_memory_llm_clients_cache = _Clients(settings.in_memory_llm_clients_cache)
     # some of LiteLLM's calls take no client and use one of the module's: the property that all of them read is the one
     # place to put ours in, for the thread of a test only
     handler: Any = http_handler.HTTPHandler
     own: property = handler.client
-    handler.client = own.getter(lambda self: _guarded.get() or own.__get__(self))
+    handler.client = own.getter(lambda self: guard.client if (guard := _guarded.get()) else own.__get__(self))
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(lambda _: _guarded.get() is None)
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Keep what LiteLLM loads in the block out of full runs of the garbage collector: they take half a second more with
+    its objects, and Streamlit makes one after each click."""
+    before = len(sys.modules)
+    try:
+        yield
+    finally:
+        if len(sys.modules) != before:
+            gc.collect()
+            gc.freeze()
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment that is not set, for as long as the block runs."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _told(call: _Call, wait: Callable[[float], None]) -> TestResult:
@@ -199,7 +261,7 @@ def _heard(call: _Call) -> _Heard:
     values = [value for value in call.params.values() if isinstance(value, str)]
     transport = OneOrigin(endpoints.origin(call.params["api_base"]), call.policy, call.seconds, values)
     answer, said, started = None, "", time.monotonic()
-    with _guard(transport, call.seconds) as client:
+    with _settled(), _guard(transport, call.seconds) as client:
         try:
             answer = _asked(call, client)
         except Exception as error:  # noqa: BLE001 -- LiteLLM raises of any kind
@@ -216,11 +278,17 @@ def _guard(transport: OneOrigin, seconds: float) -> Iterator[httpx.Client]:
     import httpx
 
     with httpx.Client(transport=transport, trust_env=False, follow_redirects=False, timeout=seconds) as client:
-        token = _guarded.set(client)
+        token = _guarded.set(_Guard(client, _new_clients()))
         try:
             yield client
         finally:
             _guarded.reset(token)
+
+
+def _new_clients() -> Any:
+    from litellm.caching.llm_caching_handler import LLMClientCache  # noqa: TID251 -- here
+
+    return LLMClientCache()
 
 
 def _asked(call: _Call, client: httpx.Client) -> Any:
