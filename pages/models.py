@@ -193,7 +193,7 @@ def _last_test(row: ModelSummary) -> str:
     if row.test_at is None or row.test_ms is None:
         return "Its connection was not tested yet."
     mark = WORKS if row.test_ok else FAILS
-    before = ", before its last change" if row.updated_at > row.test_at else ""
+    before = "" if row.test_is_current else ", before its last change"
     return f"{mark}] Tested {ago(row.test_at)}{before}: {plain(row.test_message or '')} ({duration(row.test_ms)})"
 
 

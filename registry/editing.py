@@ -5,7 +5,7 @@ Nothing here commits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import SecretStr
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from registry import audit, queries, validation
 from registry.actors import Actor
+from registry.called import called
 from registry.crypto import Keyring
 from registry.errors import (
     AlreadyExistsError,
@@ -27,11 +28,13 @@ from registry.queries import Contract, bases_using, contract, default_ids
 from registry.records import KnowledgeBase, Status
 from registry.specs import ModelCreate
 from registry.store import Clock
-from registry.tables import ModelRow
+from registry.tables import ModelRow, ModelStateRow
 
 
-def merged(row: ModelRow, given: Mapping[str, Any]) -> ModelCreate:
-    """The whole model as the edit would leave it, checked.
+def merged(
+    row: ModelRow, given: Mapping[str, Any], parse: Callable[..., ModelCreate] = validation.parse_create
+) -> ModelCreate:
+    """The whole model as the edit would leave it, checked by ``parse``.
 
     Raises:
         InvalidModelError: ``fields`` says what is wrong where.
@@ -51,7 +54,7 @@ def merged(row: ModelRow, given: Mapping[str, Any]) -> ModelCreate:
         "is_default": given.get("is_default", False),
     }
     keeps_key = row.api_key is not None and "api_key" not in given
-    spec = validation.parse_create(whole, has_stored_key=keeps_key)
+    spec = parse(whole, has_stored_key=keeps_key)
     moved = (provider, queries.origin_of(provider, spec.api_endpoint)) != (
         row.provider,
         queries.origin_of(row.provider, row.api_endpoint),
@@ -120,25 +123,39 @@ def save(
         ContractError: KBs hold vectors that were made under the contract before.
         DefaultModelError: it is the default of its type, and would not be active.
     """
-    changes = delta(before, queries.described(row))
+    after = queries.described(row)
+    changes = delta(before, after)
     if not changes:
         return False
     users = bases_using(session, row.id)
     if users and contract(row) != old_contract:
+        fixed = ("provider", "model_id", *(f"config.{name}" for name in queries.CONTRACT_FIELDS))
         raise ContractError(
             f"The vectors that “{row.name}” made for {_count(users)} would no longer fit: its provider, model id, "
             "dimensions, normalization and distance metric stay as they are. Register another model instead.",
             users,
+            fields={
+                path: "Stays as it is: knowledge bases hold vectors made with it." for path in fixed if path in changes
+            },
         )
     if row.status != Status.ACTIVE and row.id in default_ids(session):
         raise DefaultModelError(
             f"“{row.name}” is the default {row.type} model and must stay active. Make another model the default first."
         )
+    if "api_key" not in changes and called(before) == called(after):
+        _carry_test_along(session, row)
     row.version += 1
     row.updated_at = clock()
     session.flush()
     log(session, clock, actor, action, row, changes, queries.impact(users))
     return True
+
+
+def _carry_test_along(session: Session, row: ModelRow) -> None:
+    """What is called stays the same: a test of this version is one of the next, too."""
+    state = session.get(ModelStateRow, row.id)
+    if state is not None and state.test_version == row.version:
+        state.test_version = row.version + 1
 
 
 def log(

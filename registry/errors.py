@@ -91,8 +91,10 @@ class StaleVersionError(RegistryError):
 
 
 class _WithKnowledgeBases(RegistryError):
-    def __init__(self, message: str, knowledge_bases: Sequence[KnowledgeBase] = ()) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, knowledge_bases: Sequence[KnowledgeBase] = (), *, fields: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, fields=fields)
         self.knowledge_bases = tuple(knowledge_bases)
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from registry import arguments, defaults, editing, queries, validation
+from registry import arguments, defaults, editing, queries, testing, validation
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
 from registry.arguments import ModelRef
 from registry.crypto import Keyring
@@ -36,7 +36,6 @@ from registry.records import (
 from registry.specs import ModelCreate, ModelUpdate
 from registry.store import Store
 from registry.tables import DefaultRow, ModelRow
-from registry.testing import Tester
 
 _MOST_VERSIONS: Final = 2**31 - 1
 _UNTOLD: Final[dict[str, Any]] = {
@@ -46,6 +45,7 @@ _UNTOLD: Final[dict[str, Any]] = {
     "test_message": None,
     "test_ms": None,
     "test_at": None,
+    "test_is_current": False,
 }
 """What a viewer's rows say of proxy and tests: messages may tell of endpoints."""
 
@@ -166,8 +166,14 @@ class Models:
             return Reassignment(tuple(users), tuple(candidates))
 
     @changes(Role.ADMIN)
-    def create(self, spec: ModelCreate | Mapping[str, Any], *, actor: Actor = BOUND) -> Model:
+    def create(
+        self, spec: ModelCreate | Mapping[str, Any], *, tested: TestResult | None = None, actor: Actor = BOUND
+    ) -> Model:
         """Register a model; with ``is_default`` it becomes the default of its type.
+
+        Args:
+            tested: what `test` found of exactly this model, to be remembered with it. A result of another call, or of
+                another process, is not believed.
 
         Raises:
             InvalidModelError: ``fields`` says what is wrong where.
@@ -191,13 +197,20 @@ class Models:
             )
             if whole.is_default:
                 defaults.make(session, self._store.clock, actor, row)
+            testing.adopt(session, self._keyring, row, tested)
             model = self._record(row, default_ids(session))
         self._after_change(model.id)
         return model
 
     @changes(Role.ADMIN)
     def update(
-        self, id_or_name: ModelRef, edit: ModelUpdate | Mapping[str, Any], *, version: int, actor: Actor = BOUND
+        self,
+        id_or_name: ModelRef,
+        edit: ModelUpdate | Mapping[str, Any],
+        *,
+        version: int,
+        tested: TestResult | None = None,
+        actor: Actor = BOUND,
     ) -> Model:
         """Change what is given only: ``config`` and ``connection`` are merged, None clears a key or endpoint.
 
@@ -205,6 +218,7 @@ class Models:
 
         Args:
             version: of the model as the caller read it.
+            tested: what `test` found of the model with exactly this edit, to be remembered with it; see `create`.
 
         Raises:
             NotFoundError: there is no such model.
@@ -235,6 +249,7 @@ class Models:
             editing.refuse_taken_name(session, row)
             is_changed = editing.save(session, self._store.clock, actor, "model:update", row, before, old_contract)
             defaults.wish(session, self._store.clock, actor, row, given.get("is_default"))
+            testing.adopt(session, self._keyring, row, tested)
             model = self._record(row, default_ids(session))
         if is_changed:
             self._after_change(model.id)
@@ -326,10 +341,16 @@ class Models:
     ) -> TestResult:
         """Call a model once, for real, and say how far it came. The audit log keeps the result.
 
+        Parameters that must be given when a model is saved may be missing here: dimensions are measured, and no other
+        one is needed for a call.
+
         Args:
             model: a saved one, which remembers the result, or the fields of an unsaved one.
             changes: an edit of the saved one that is not saved yet, as for `update`. It is tested with the stored key,
                 unless it brings one.
+
+        Returns:
+            what was found; give it to `create` or `update` as ``tested`` to have it remembered with what they save.
 
         Raises:
             NotFoundError: there is no such model.
@@ -339,7 +360,7 @@ class Models:
             DecryptionError: the stored key cannot be read.
             SettingsError: no encryption key is configured, or LiteLLM is not installed.
         """
-        return Tester(self._store, self._keyring, self._policy, self._carrier).test(actor, model, changes)
+        return testing.Tester(self._store, self._keyring, self._policy, self._carrier).test(actor, model, changes)
 
     def _ensure_key_fits(self, session: Session, key: SecretStr | None) -> None:
         """Refuse to encrypt with keys that are not this store's: nobody else could open what they made."""

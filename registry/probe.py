@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pydantic import SecretStr
 
 from registry import diagnosis, endpoints
+from registry.called import MOST_TOKENS
 from registry.egress import Policy
 from registry.errors import ProxyError, SettingsError
 from registry.plan import mode_of
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 SECONDS: Final = {ModelType.EMBEDDING: 10, ModelType.GENERATION: 15, ModelType.NER: 15}
 COOL_DOWN: Final = 5.5
 """Seconds for which LiteLLM's proxy benches a model after a failure, and a little more."""
-_MOST_TOKENS: Final = 1024  # enough for a model that thinks before it answers
 _PREVIEW: Final = 100
 _ASKS: Final = {
     ModelType.GENERATION: "Answer with the one word: ready",
@@ -313,9 +313,9 @@ def _asked(call: _Call, client: httpx.Client) -> Any:
         options["extra_body"] = {"drop_params": True}
     if call.spec.config.get("response_format") == "json":
         options["response_format"] = {"type": "json_object"}
-    longest = call.spec.config.get("max_output_tokens") or call.spec.config["max_tokens"]
+    longest = call.spec.config.get("max_output_tokens") or call.spec.config.get("max_tokens", MOST_TOKENS)
     messages = [{"role": "user", "content": _ASKS[kind]}]
-    return main.completion(messages=messages, max_tokens=min(_MOST_TOKENS, longest), **options)
+    return main.completion(messages=messages, max_tokens=min(MOST_TOKENS, longest), **options)
 
 
 def _sdk_client(prefix: str, params: Mapping[str, Any], client: httpx.Client) -> Any:
@@ -351,7 +351,7 @@ def _measured_vector(call: _Call, heard: _Heard) -> TestResult:
         vector = []
     if not vector or not all(map(math.isfinite, vector)):
         return _failed(call, heard, "bad_answer")
-    config, norm = call.spec.config, round(math.hypot(*vector), 6)
+    config, norm = {"dimensions": len(vector), **call.spec.config}, round(math.hypot(*vector), 6)
     details = {"dimensions": len(vector), "norm": norm}
     if len(vector) != config["dimensions"]:
         words = {"measured": len(vector), "configured": config["dimensions"]}

@@ -163,6 +163,7 @@ def summaries(session: Session, conditions: Sequence[ColumnElement[bool]]) -> li
             ModelStateRow.test_message,
             ModelStateRow.test_ms,
             ModelStateRow.test_at,
+            func.coalesce(ModelStateRow.test_version == ModelRow.version, false()),
         )
         .outerjoin(DefaultRow, DefaultRow.model_id == ModelRow.id)
         .outerjoin(users, users.c.model_id == ModelRow.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -90,6 +90,8 @@ class ModelSummary:
     test_message: str | None
     test_ms: int | None
     test_at: datetime | None
+    test_is_current: bool = False
+    """Whether that test was of the model as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,9 @@ class TestResult:
         message: for the administrator: what came out, or what is wrong and what to do.
         latency_ms: how long the call took.
         details: what was measured, such as ``dimensions`` and ``norm`` of a vector, or ``preview`` of a reply.
+        at: when it was made.
+        seal: ties it to what was called, so that it can be saved with exactly that; means something only to the process
+            that made the test.
     """
 
     __test__ = False  # pytest: the name is the design's
@@ -113,6 +118,8 @@ class TestResult:
     message: str
     latency_ms: int
     details: Mapping[str, Any]
+    at: datetime | None = None
+    seal: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,6 +245,12 @@ def config_fields(type: ModelType | str) -> tuple[ConfigField, ...]:
     return tuple(_field(name, info) for name, info in CONFIGS[ModelType(type)].model_fields.items())
 
 
+def stand_ins(type: ModelType | str) -> dict[str, int]:
+    """A value for each parameter that must be given, with which no value of another is at fault."""
+    bounds = {field.name: (field.minimum, field.maximum) for field in config_fields(type) if field.required}
+    return {name: int((high if name == "context_window" else low) or 1) for name, (low, high) in bounds.items()}
+
+
 def _field(name: str, info: FieldInfo) -> ConfigField:
     annotation = info.annotation
     inner = [arg for arg in get_args(annotation) if arg is not type(None)]

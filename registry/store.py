@@ -38,7 +38,7 @@ from registry.filelock import Queue, file_lock
 from registry.patience import Limit, limited
 from registry.tables import AuditRow, Base, StoreRow
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 LOCK_SECONDS = 10
 READING: Final = Limit(silence=4, total=9)
 """What a caller in a hurry waits for, such as KB code that asks for its model."""

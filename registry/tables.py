@@ -107,7 +107,8 @@ class ModelStateRow(Base):
     """What is known of a model besides what it is. None of it touches the model's version.
 
     ``proxy_version`` is the version that the proxy serves, ``proxy_epoch`` tells entries of the same content apart, and
-    ``proxy_message`` what went wrong the last time.
+    ``proxy_message`` what went wrong the last time. ``test_version`` is the version that the last test was of, or a
+    later one that is called in the same way.
     """
 
     __tablename__ = "model_states"
@@ -124,6 +125,7 @@ class ModelStateRow(Base):
     test_message: Mapped[str | None] = mapped_column(Text)
     test_ms: Mapped[int | None]
     test_at: Mapped[datetime | None]
+    test_version: Mapped[int | None]
 
 
 class DefaultRow(Base):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import audit, editing, probe, queries, validation
+from registry import audit, called, editing, probe, queries, validation
 from registry.actors import Actor
 from registry.arguments import ModelRef
 from registry.crypto import Keyring
 from registry.egress import Policy
-from registry.errors import InvalidModelError, SettingsError
+from registry.errors import DecryptionError, InvalidInputError, InvalidModelError, SettingsError
 from registry.probe import Carrier
 from registry.records import Status, TestResult
 from registry.specs import ModelCreate, ModelUpdate
@@ -53,7 +53,8 @@ class Tester:
         subject = self._saved(model, edit) if isinstance(model, ModelRef) else _unsaved(model, edit)
         spec = subject.spec
         self._policy.check(queries.origin_of(spec.provider, spec.api_endpoint))
-        result = probe.run(spec, subject.id if subject.is_served else None, self._carrier, self._policy)
+        found = probe.run(spec, subject.id if subject.is_served else None, self._carrier, self._policy)
+        result = called.seal(replace(found, at=self._store.clock()), called.flat(spec.model_dump()), spec.api_key)
         with self._store.write() as session:
             if subject.version and not subject.is_edited:
                 self._remember(session, subject, result)
@@ -64,32 +65,21 @@ class Tester:
         given = validation.parse_update({} if edit is None else edit, argument="changes")
         with self._store.read() as session:
             row = queries.fetch(session, model, argument="model")
-            spec, as_saved = editing.merged(row, given), editing.merged(row, {})
+            spec, as_saved = editing.merged(row, given, validation.parse_test), editing.merged(row, {})
             is_edited = "api_key" in given or _called(spec) != _called(as_saved)
             if row.api_key is not None and "api_key" not in given:
-                spec = spec.model_copy(update={"api_key": self._opened(row, row.api_key)})
+                spec = spec.model_copy(update={"api_key": _opened(row, self._keyring)})
             state = session.get(ModelStateRow, row.id)
             is_followed = state is not None and state.proxy_version == row.version
             is_served = is_followed and not is_edited and row.status != Status.INACTIVE
             return _Subject(spec, row.id, row.name, row.version, is_edited, is_served)
-
-    def _opened(self, row: ModelRow, ciphertext: str) -> SecretStr:
-        if self._keyring is None:
-            raise SettingsError("REGISTRY_FERNET_KEYS is not set, and this model has a saved API key.")
-        return self._keyring.open(ciphertext, queries.binding_of(row))
 
     def _remember(self, session: Session, subject: _Subject, result: TestResult) -> None:
         """Keep the result with the model, unless it was changed or deleted while it was tested."""
         row = session.get(ModelRow, subject.id)
         if row is None or row.version != subject.version:
             return
-        state = session.get(ModelStateRow, subject.id)
-        if state is None:
-            state = ModelStateRow(model_id=subject.id)
-            session.add(state)
-        state.test_ok, state.test_kind, state.test_message = result.ok, result.kind, result.message
-        state.test_ms, state.test_at = result.latency_ms, self._store.clock()
-        session.flush()
+        _put(session, row, result)
 
     def _log(self, session: Session, actor: Actor, subject: _Subject, result: TestResult) -> None:
         context = {
@@ -104,12 +94,54 @@ class Tester:
         audit.append(session, self._store.clock, actor, "model:test", target, {}, context)
 
 
+def _opened(row: ModelRow, keyring: Keyring | None) -> SecretStr | None:
+    if row.api_key is None:
+        return None
+    if keyring is None:
+        raise SettingsError("REGISTRY_FERNET_KEYS is not set, and this model has a saved API key.")
+    return keyring.open(row.api_key, queries.binding_of(row))
+
+
 def _unsaved(model: ModelCreate | Mapping[str, Any], edit: Edit | None) -> _Subject:
     if edit is not None:
         raise InvalidModelError({"changes": "They are for a saved model: put them into the model itself."})
-    return _Subject(validation.parse_create(model, argument="model"))
+    return _Subject(validation.parse_test(model, argument="model"))
 
 
 def _called(spec: ModelCreate) -> dict[str, Any]:
-    """What of a model has a part in calling it."""
-    return spec.model_dump(exclude={"name", "status", "is_default"})
+    return called.called(called.flat(spec.model_dump()))
+
+
+def adopt(session: Session, keyring: Keyring | None, row: ModelRow, tested: TestResult | None) -> None:
+    """Remember with a model a test that was made before it was saved, if it was of exactly what is saved now.
+
+    Raises:
+        InvalidInputError: ``tested`` is not the result of a test.
+    """
+    if tested is None:
+        return
+    if not isinstance(tested, TestResult):
+        raise InvalidInputError({"tested": "Must be what models.test returned."})
+    try:
+        key = _opened(row, keyring)
+    except (DecryptionError, SettingsError):
+        return  # what it is called with cannot be compared
+    if called.is_of(tested, queries.described(row), key) and not _has_later(session, row, tested):
+        _put(session, row, tested)
+
+
+def _has_later(session: Session, row: ModelRow, tested: TestResult) -> bool:
+    state = session.get(ModelStateRow, row.id)
+    if state is None or state.test_at is None or tested.at is None:
+        return False
+    return state.test_version == row.version and state.test_at > tested.at
+
+
+def _put(session: Session, row: ModelRow, result: TestResult) -> None:
+    state = session.get(ModelStateRow, row.id)
+    if state is None:
+        state = ModelStateRow(model_id=row.id)
+        session.add(state)
+    state.test_ok, state.test_kind, state.test_message = result.ok, result.kind, result.message
+    state.test_ms, state.test_at, state.test_version = result.latency_ms, result.at, row.version
+    session.flush()

@@ -27,6 +27,7 @@ from registry.specs import (
     Name,
     no_environment,
     plain,
+    stand_ins,
     trimmed,
 )
 
@@ -69,6 +70,25 @@ def parse_create(
         raise InvalidModelError(errors)
     parsed = {"api_endpoint": endpoint, "api_key": key, "connection": connection}
     return spec.model_copy(update={**parsed, "config": config.model_dump(mode="json")})
+
+
+def parse_test(
+    data: ModelCreate | Mapping[str, Any], *, has_stored_key: bool = False, argument: str = "model"
+) -> ModelCreate:
+    """As `parse_create`, but required parameters may be missing, and stay so: a test needs none of them.
+
+    Raises:
+        InvalidModelError: with a message for every field at fault.
+    """
+    raw = _as_mapping(argument, data)
+    kind, config = _member(raw.get("type")), _config(raw)
+    if kind is None or not isinstance(config, Mapping):
+        return parse_create(raw, has_stored_key=has_stored_key)
+    missing = {name: value for name, value in stand_ins(kind).items() if config.get(name) is None}
+    spec = parse_create({**raw, "config": {**config, **missing}}, has_stored_key=has_stored_key)
+    return spec.model_copy(
+        update={"config": {name: value for name, value in spec.config.items() if name not in missing}}
+    )
 
 
 def parse_update(data: ModelUpdate | Mapping[str, Any], *, argument: str = "edit") -> dict[str, Any]:

@@ -255,6 +255,8 @@ def test_the_contract_of_a_model_in_use_is_fixed(reg: Registry, edit: dict[str, 
     with pytest.raises(errors.ContractError) as caught:
         reg.models.update(model.id, edit, version=1, actor=ADMIN)
     assert (base,) == caught.value.knowledge_bases
+    changed = {f"config.{name}" for name in edit.get("config", {})} | edit.keys() - {"config", "api_key"}
+    assert changed == set(caught.value.fields)
     assert model == reg.models.get(model.id)
     assert 2 == reg.models.update(free.id, edit, version=1, actor=ADMIN).version
 

@@ -249,10 +249,10 @@ def test_a_viewer_is_not_told_of_tests_and_of_the_proxy(reg: Registry, raw: Engi
     """Their messages may tell of endpoints: a viewer's rows have none of it, in the list and among the defaults."""
     model = created(reg, generation(is_default=True))
     known = {"proxy_message": "down", "test_ok": False, "test_message": "m", "test_ms": 7, "test_at": model.created_at}
-    untold = {**dict.fromkeys(known), "proxy_message": "", "in_step": True}
+    untold = {**dict.fromkeys(known), "proxy_message": "", "in_step": True, "test_is_current": False}
     with raw.begin() as connection:
-        connection.execute(insert(ModelStateRow).values(model_id=model.id, **known))
+        connection.execute(insert(ModelStateRow).values(model_id=model.id, test_version=1, **known))
     for rows in (lambda models: models.overview(), lambda models: models.defaults()):
         (seen,), (row,) = rows(reg.acting_as(VIEWER).models), rows(reg.acting_as(AUDITOR).models)
-        assert {**known, "in_step": False}.items() <= asdict(row).items()
+        assert {**known, "in_step": False, "test_is_current": True}.items() <= asdict(row).items()
         assert replace(row, **untold) == seen

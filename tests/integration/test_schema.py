@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from registry import Registry, Settings, errors
 from registry.store import SCHEMA_VERSION, Store
 from registry.tables import Base
 from tests import postgres
-from tests.factories import KEY_A, created
+from tests.factories import KEY_A, created, generation
 from tests.sabotage import plain_engine, remove_constraints
 
 Connect = Callable[[Settings], Registry]
@@ -89,6 +90,24 @@ def test_a_store_that_was_not_set_up(empty_url: str, tmp_path: Path) -> None:
     with pytest.raises(errors.SchemaError, match="python -m registry migrate"), store.read() as session:
         session.execute(text("SELECT * FROM models"))
     store.close()
+
+
+def test_tests_of_an_older_store_are_of_what_is_there(store_url: str, raw: Engine, connect: Connect) -> None:
+    """A store from before `test_version`: a model that was not changed since its test is as it was tested."""
+    reg = connect(Settings(store_url, [KEY_A]))
+    models = {name: created(reg, generation(name=name)) for name in ("Same", "Changed", "Never tested")}
+    with raw.begin() as connection:
+        connection.execute(text("ALTER TABLE model_states DROP COLUMN test_version"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        for name, seconds in {"Same": 0, "Changed": -1}.items():
+            state = {"test_ok": True, "test_at": models[name].updated_at + timedelta(seconds=seconds)}
+            table = Base.metadata.tables["model_states"]
+            columns = {"model_id": models[name].id, "proxy_epoch": 0, "proxy_message": "", **state}
+            connection.execute(table.insert().values(columns))
+    _set_up(store_url)
+    assert {"Same": True, "Changed": False, "Never tested": False} == {
+        row.name: row.test_is_current for row in reg.models.overview()
+    }
 
 
 def test_an_empty_sqlite_store_is_set_up_at_once(tmp_path: Path, connect: Connect) -> None:

@@ -26,7 +26,7 @@ ORDER = (
     {"store", "catalog"},
     {"postgres"},
     {"tables", "validation", "passes"},
-    {"specs", "crypto", "settings"},
+    {"specs", "called", "crypto", "settings"},
     {"egress", "arguments"},
     {"faults", "providers", "records", "endpoints", "actors", "filelock", "forks", "patience", "scrub"},
     {"errors"},

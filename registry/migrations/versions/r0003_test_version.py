@@ -1,0 +1,16 @@
+"""Which version of a model its last test was of; where it was not changed since its test, that is the present one."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    op.add_column("model_states", sa.Column("test_version", sa.Integer))
+    op.execute(
+        """UPDATE model_states SET test_version = (
+             SELECT models.version FROM models
+             WHERE models.id = model_states.model_id AND models.updated_at <= model_states.test_at)"""
+    )
