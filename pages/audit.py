@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -10,14 +11,23 @@ import streamlit as st
 from registry import Registry, Role
 from registry.records import AuditEntry
 
+from pages.ui import tables
 from pages.ui.feedback import plain
+from pages.ui.filters import AUDIT, FIRST_DAY, LAST_DAY, Filters, one_of, some_day, some_text
 from pages.ui.session import require
 from pages.ui.words import ACTIONS, counted, field_label, outcome, shown
 
 PAGE_SIZE = 50
 SPANS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30), "year": timedelta(days=365)}
-SPAN_LABELS = {"day": "Last 24 hours", "week": "Last 7 days", "month": "Last 30 days", "year": "Last 365 days"}
-CUSTOM = "dates"
+DATES = "dates"
+TIMES = {
+    "day": "Last 24 hours",
+    "week": "Last 7 days",
+    "month": "Last 30 days",
+    "year": "Last 365 days",
+    DATES: "Between two dates",
+}
+TABLE = "audit_table"
 TRAIL = "audit_trail"
 
 
@@ -26,94 +36,90 @@ def main() -> None:
     reg = require(Role.AUDITOR)
     st.title("Audit log", anchor=False)
     wanted = _filters(reg)
-    trail: list[int | None] = st.session_state.setdefault(TRAIL, [None])
-    page = reg.audit.find(**wanted, limit=PAGE_SIZE, after=trail[-1])
+    trail = _trail(wanted)
+    page = reg.audit.find(**_conditions(wanted), limit=PAGE_SIZE, after=trail[-1])
     if not page.entries:
         _empty(any(wanted.values()))
         return
+    st.caption("Select an entry to see every field, before and after.")
     selected = _table(page.entries)
     _pager(trail, page.next)
-    if selected is not None:
-        _details(selected)
-    else:
-        st.caption("Select an entry to see every field, before and after.")
+    for entry in selected:
+        _details(entry)
 
 
 def _filters(reg: Registry) -> dict[str, Any]:
     """The filters; they stand in the address, so that a view can be shared."""
+    actors = reg.audit.actors()
+    filters = Filters(
+        AUDIT,
+        action=one_of(ACTIONS),
+        actor=one_of({actor: actor for actor in actors}),
+        time=one_of(TIMES),
+        target=some_text,
+        search=some_text,
+        **{"from": some_day, "to": some_day},
+    )
+    filters.begin()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        action = st.selectbox(
+        st.selectbox(
             "Action",
             list(ACTIONS),
             index=None,
             format_func=ACTIONS.__getitem__,
             placeholder="Any action",
-            key="action",
-            bind="query-params",
+            key=filters.key("action"),
             width=160,
-            on_change=_from_the_start,
         )
-        actor = st.selectbox(
+        st.selectbox(
             "Actor",
-            reg.audit.actors(),
+            actors,
             index=None,
             placeholder="Anybody",
-            key="actor",
-            bind="query-params",
+            key=filters.key("actor"),
             width=160,
-            on_change=_from_the_start,
         )
         span = st.selectbox(
             "Time",
-            [*SPANS, CUSTOM],
+            list(TIMES),
             index=None,
-            format_func=lambda id: SPAN_LABELS.get(id, "Between two dates"),
+            format_func=TIMES.__getitem__,
             placeholder="Any time",
-            key="time",
-            bind="query-params",
+            key=filters.key("time"),
             width=150,
-            on_change=_from_the_start,
         )
-        target = st.text_input(
-            "Target",
-            placeholder="Exact name or id",
-            key="target",
-            bind="query-params",
-            max_chars=255,
-            width=160,
-            on_change=_from_the_start,
+        if span == DATES:
+            for name, label in (("from", "From (UTC)"), ("to", "To (UTC)")):
+                st.date_input(label, None, FIRST_DAY, LAST_DAY, key=filters.key(name), width=130)
+        st.text_input(
+            "Target", None, placeholder="Exact name or id", key=filters.key("target"), max_chars=255, width=160
         )
-        search = st.text_input(
+        st.text_input(
             "Search",
+            None,
             type="search",
             placeholder="In names and values",
             icon=":material/search:",
-            key="search",
-            bind="query-params",
+            key=filters.key("search"),
             max_chars=255,
-            on_change=_from_the_start,
         )
-    since, until = _between() if span == CUSTOM else (_since(span), None)
-    return {"action": action, "actor": actor, "target": target, "search": search, "since": since, "until": until}
+    return filters.end(without=() if span == DATES else ("from", "to"))
 
 
-def _since(span: str | None) -> datetime | None:
-    return datetime.now(UTC) - SPANS[span] if span else None
+def _conditions(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters as the log takes them: both dates are included."""
+    span, first, last = wanted["time"], wanted["from"], wanted["to"]
+    since = datetime.now(UTC) - SPANS[span] if span in SPANS else first and datetime.combine(first, time(), UTC)
+    until = last and datetime.combine(last + timedelta(days=1), time(), UTC)
+    return {name: wanted[name] for name in ("action", "actor", "target", "search")} | {"since": since, "until": until}
 
 
-def _between() -> tuple[datetime | None, datetime | None]:
-    today = datetime.now(UTC).date()
-    chosen = st.date_input(
-        "Between (UTC)", (today - timedelta(days=7), today), key="dates", on_change=_from_the_start, width=260
-    )
-    if len(chosen) < 2:
-        return None, None
-    first, last = chosen
-    return datetime.combine(first, time(), UTC), datetime.combine(last + timedelta(days=1), time(), UTC)
-
-
-def _from_the_start() -> None:
-    st.session_state[TRAIL] = [None]
+def _trail(wanted: Mapping[str, Any]) -> list[int | None]:
+    """Where the pages up to this one begin; other filters begin at the newest entry."""
+    if TRAIL not in st.session_state or st.session_state[TRAIL][0] != wanted:
+        st.session_state[TRAIL] = wanted, [None]
+    trail: list[int | None] = st.session_state[TRAIL][1]
+    return trail
 
 
 def _empty(is_filtered: bool) -> None:
@@ -123,7 +129,7 @@ def _empty(is_filtered: bool) -> None:
         st.info("Nothing has happened yet. Every change will be listed here.", icon=":material/history:")
 
 
-def _table(entries: tuple[AuditEntry, ...]) -> AuditEntry | None:
+def _table(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
     frame = pd.DataFrame(
         {
             "at": [entry.at for entry in entries],
@@ -134,14 +140,14 @@ def _table(entries: tuple[AuditEntry, ...]) -> AuditEntry | None:
         }
     )
     column = st.column_config
-    event: Any = st.dataframe(
+    selected = tables.draw(
+        TABLE,
+        [str(entry.seq) for entry in entries],
         frame,
-        key=f"audit_{entries[0].seq}",
+        "single-row",
         height=36 * (min(len(entries), 9) + 1) + 2,
         row_height=36,
         hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
         alt="Audit log, newest entry first",
         column_config={
             "at": column.DatetimeColumn("Time (UTC)", format="YYYY-MM-DD HH:mm:ss", width=160, timezone="UTC"),
@@ -151,8 +157,7 @@ def _table(entries: tuple[AuditEntry, ...]) -> AuditEntry | None:
             "changes": column.TextColumn("Changes", width="large"),
         },
     )
-    rows = event["selection"]["rows"]
-    return entries[rows[0]] if rows and rows[0] < len(entries) else None
+    return [entry for entry in entries if str(entry.seq) in selected]
 
 
 def _summary(entry: AuditEntry) -> str:
@@ -176,16 +181,15 @@ def _pager(trail: list[int | None], following: int | None) -> None:
 
 def _details(entry: AuditEntry) -> None:
     with st.container(border=True):
-        st.markdown(f"**{ACTIONS.get(entry.action, entry.action)}** · {plain(entry.target_name)}")
+        st.markdown(f"**{plain(ACTIONS.get(entry.action, entry.action))}** · {plain(entry.target_name)}")
         st.caption(
             f"Entry {entry.seq:,} · {entry.at:%Y-%m-%d %H:%M:%S} UTC · {plain(entry.actor)} "
-            f"({entry.actor_role}, via {plain(entry.actor_via)}) · id {plain(entry.target_id)}"
+            f"({plain(entry.actor_role)}, via {plain(entry.actor_via)}) · id {plain(entry.target_id)}"
         )
         if entry.changes:
-            rows = [(field_label(c.field), plain(shown(c.before)), plain(shown(c.after))) for c in entry.changes]
-            st.table(
-                pd.DataFrame(rows, columns=["Field", "Before", "After"]), hide_index=True, alt="Fields that changed"
-            )
+            cells = [(field_label(c.field), shown(c.before), shown(c.after)) for c in entry.changes]
+            frame = pd.DataFrame([map(plain, row) for row in cells], columns=["Field", "Before", "After"])
+            st.table(frame, hide_index=True, alt="Fields that changed")
         for name, value in entry.context.items():
             if name == "knowledge_base_count" and value == len(entry.context.get("knowledge_bases", ())):
                 continue

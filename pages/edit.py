@@ -10,14 +10,13 @@ from registry.errors import NotFoundError, RegistryError, StaleVersionError
 from registry.providers import PROVIDERS, Provider, providers_for
 from registry.records import KnowledgeBase, ModelType
 
-from pages.ui import fields, known, result, sections
+from pages.ui import fields, known, result, routes, sections
 from pages.ui import form as forms
 from pages.ui.feedback import flash, flash_saved, plain
 from pages.ui.form import Form
 from pages.ui.session import registry, require
 from pages.ui.words import TYPE_HELP, TYPES, counted
 
-LIST_PAGE = "models.py"
 SAVED = "form_saved"
 CONTRACT = ("dimensions", "normalize", "distance_metric")
 
@@ -26,7 +25,7 @@ def main() -> None:
     """Draw the page."""
     reg = require(Role.ADMIN)
     if st.session_state.pop(SAVED, False):
-        st.switch_page(LIST_PAGE)
+        routes.back_to_models()
     form = _form(reg)
     if form is None:
         return
@@ -60,11 +59,11 @@ def _form(reg: Registry) -> Form | None:
 def _missing() -> None:
     st.title("No such model", anchor=False)
     st.error("There is no model with this link. It may have been deleted: the audit log tells.")
-    st.page_link(LIST_PAGE, label="All models", icon=":material/arrow_back:")
+    routes.link_to_models()
 
 
 def _heading(form: Form, users: list[KnowledgeBase]) -> None:
-    st.page_link(LIST_PAGE, label="Models", icon=":material/arrow_back:")
+    routes.link_to_models("Models")
     st.title(f"Edit {plain(form.model.name)}" if form.model else "Add model", anchor=False)
     if form.model:
         st.caption(f"{TYPES[form.model.type]} model · {TYPE_HELP[form.model.type]}")
@@ -134,7 +133,7 @@ def _buttons(form: Form, kind: ModelType, provider: Provider, is_testing: bool) 
         if form.is_stale:
             st.button("Load it again", icon=":material/refresh:", on_click=forms.discard)
         if st.button("Cancel", key="cancel_form"):
-            st.switch_page(LIST_PAGE)
+            routes.back_to_models()
         st.button(
             "Test connection",
             icon=":material/network_check:",

@@ -10,12 +10,12 @@ from registry import Actor, Role, Settings
 from registry.errors import RegistryError
 from streamlit.navigation.page import StreamlitPage
 
-from pages.ui import feedback, form, session, signin
+from pages.ui import feedback, filters, form, session, signin
 from pages.ui.identity import SignInError, may
 
 HERE = Path(__file__).parent
 ICON = HERE / "ui" / "icon.svg"
-PATHS = ("models", "edit", "audit")
+PATHS = ("models", "edit", "audit", "proxy")
 SIDEBAR_WIDTH = 220
 # what a page keeps in the session while it is open: who comes back to it begins anew
 LEFT_BEHIND = {"audit": ["audit_trail"], "proxy": ["proxy_report", "proxy_adopting"]}
@@ -48,35 +48,46 @@ def main() -> None:
         st.title("The registry cannot be opened")
         _unavailable(error)
         return
-    if page.url_path != "edit":
-        form.discard()
-    for path, keys in LEFT_BEHIND.items():
-        if page.url_path != path:
-            for key in keys:
-                st.session_state.pop(key, None)
+    path = page.url_path or PATHS[0]
+    _leave_others(path)
     try:
         page.run()
     except RegistryError as error:
         _unavailable(error)
+    filters.show(path)
     feedback.show_flashes()  # last: a run that is given up for another page's would take them along, unseen
+
+
+def _leave_others(path: str) -> None:
+    """Forget what the pages but this one keep in the session only while they are open."""
+    if path != "edit":
+        form.discard()
+    for other in PATHS:
+        if other != path:
+            filters.leave(other)
+            for key in LEFT_BEHIND.get(other, ()):
+                st.session_state.pop(key, None)
 
 
 def _signed_out(error: SignInError) -> None:
     """The same at every path, which stays in the address until it can be answered."""
     form.discard()
     st.set_page_config(page_title="Sign in · LLM Model Registry")
+    paths = ("start", *PATHS)
     st.navigation(
-        [st.Page(lambda: None, title="Sign in", url_path=path, default=path == PATHS[0]) for path in PATHS],
+        [st.Page(lambda: None, title="Sign in", url_path=path, default=path == paths[0]) for path in paths],
         position="hidden",
     )
     signin.draw(error, Settings.from_env().auth)
 
 
 def _pages(actor: Actor) -> list[StreamlitPage]:
-    """All pages for everybody, so that each itself says whom it is for; in the menu only what the role may see."""
+    """All pages for everybody, so that each itself says whom it is for; in the menu only what the role may see. The
+    list of models is found at ``/`` and, as people type it, at ``/models``."""
     reading: Literal["visible", "hidden"] = "visible" if may(actor, Role.AUDITOR) else "hidden"
     return [
-        st.Page(HERE / "models.py", title="Models", icon=":material/hub:", url_path="models", default=True),
+        st.Page(HERE / "models.py", title="Models", icon=":material/hub:", url_path="start", default=True),
+        st.Page(HERE / "models.py", title="Models", icon=":material/hub:", url_path="models", visibility="hidden"),
         st.Page(HERE / "edit.py", title="Model", icon=":material/edit:", url_path="edit", visibility="hidden"),
         st.Page(HERE / "audit.py", title="Audit log", icon=":material/history:", url_path="audit", visibility=reading),
         st.Page(HERE / "proxy.py", title="Proxy", icon=":material/cloud_sync:", url_path="proxy", visibility=reading),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 from registry import Registry, Role, SyncPlan, SyncReport, SyncStep
 from registry.errors import ProxyError, RegistryError, SettingsError
 
-from pages.ui.feedback import flash, plain
+from pages.ui import tables
+from pages.ui.feedback import flash, plain, told
 from pages.ui.result import TICK
 from pages.ui.session import registry, require
 from pages.ui.words import STEP_REASONS, counted, effect
@@ -27,13 +27,13 @@ def main() -> None:
     """Draw the page."""
     reg = require(Role.AUDITOR)
     may_change = reg.actor is not None and reg.actor.role is Role.ADMIN
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    is_configured = reg.proxy.is_configured
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title("Proxy", anchor=False, width="content")
-        with st.container(horizontal=True, width="content"):
-            st.button("Refresh", icon=":material/refresh:", disabled=not reg.proxy.is_configured, on_click=_forget)
-            wants_sync = may_change and st.button(
-                "Sync now", type="primary", icon=":material/sync:", disabled=not reg.proxy.is_configured
-            )
+        st.button("Refresh", icon=":material/refresh:", disabled=not is_configured, on_click=_forget)
+        wants_sync = may_change and st.button(
+            "Sync now", type="primary", icon=":material/sync:", disabled=not is_configured
+        )
     if wants_sync:
         _sync(reg)
     try:
@@ -49,16 +49,19 @@ def main() -> None:
     _summary(plan)
     _outcome()
     if not plan.changes and plan.in_step == plan.models:
-        st.success("The proxy serves what the registry says.", icon=":material/check_circle:")
+        foreign = counted(len(plan.steps), "entry there is", "entries there are")
+        more = f" {foreign} not from this registry." if plan.steps else ""
+        st.success(f"The proxy serves what the registry says.{more}", icon=":material/check_circle:")
     if plan.steps:
         _steps(reg, plan.steps, may_change=may_change)
     if _ADOPTING in st.session_state:
-        _confirm_adoption(st.session_state[_ADOPTING])
+        step: SyncStep = st.session_state[_ADOPTING]
+        (_confirm_adoption if step.name else _confirm_removal)(step)
 
 
 def _unconfigured(error: SettingsError) -> None:
     with st.container(border=True, horizontal_alignment="center"):
-        st.subheader("No proxy to keep in step", anchor=False, text_alignment="center")
+        st.header("No proxy to keep in step", anchor=False, text_alignment="center")
         st.markdown(plain(error.message), text_alignment="center")
 
 
@@ -72,16 +75,19 @@ def _summary(plan: SyncPlan) -> None:
 
 
 def _steps(reg: Registry, steps: Sequence[SyncStep], *, may_change: bool) -> None:
-    st.subheader("What differs", anchor=False)
-    bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    is_foreign = all(step.reason == "foreign" for step in steps)
+    st.header("Not from this registry" if is_foreign else "What differs", anchor=False)
+    bar = tables.bar()
     selected = _table(steps)
     with bar:
         if selected is None:
-            st.caption(f"{counted(len(steps), 'difference')}. Select one for what can be done about it.")
+            tables.line(counted(len(steps), "entry", "entries") if is_foreign else counted(len(steps), "difference"))
+            st.caption("Select one for what can be done about it.", wrap=False)
         else:
-            st.markdown(f"**{plain(selected.name or selected.alias)}**", width="content")
+            tables.line(selected.name or selected.alias)
             if may_change:
-                _actions(reg, selected)
+                with tables.actions():
+                    _actions(reg, selected)
     if selected is not None:
         st.caption(f"{plain(selected.alias)}: {plain(selected.why)} A sync {effect(selected)}.")
 
@@ -97,14 +103,15 @@ def _table(steps: Sequence[SyncStep]) -> SyncStep | None:
         }
     )
     column = st.column_config
-    event: Any = st.dataframe(
+    by_id = {_id(step): step for step in steps}
+    selected = tables.draw(
+        _TABLE,
+        list(by_id),
         frame,
-        key=_TABLE,
+        "single-row",
         height=_ROW_HEIGHT * (min(len(steps), _MOST_VISIBLE_ROWS) + 1) + 2,
         row_height=_ROW_HEIGHT,
         hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
         alt="Differences between the registry and the proxy",
         column_config={
             "model": column.TextColumn("Model", width=170),
@@ -114,17 +121,21 @@ def _table(steps: Sequence[SyncStep]) -> SyncStep | None:
             "effect": column.TextColumn("A sync", width=185),
         },
     )
-    rows = event["selection"]["rows"]
-    return steps[rows[0]] if rows and rows[0] < len(steps) else None
+    return next((by_id[id] for id in selected), None)
+
+
+def _id(step: SyncStep) -> str:
+    return " ".join((step.alias, step.reason, *step.deletes))
 
 
 def _actions(reg: Registry, step: SyncStep) -> None:
-    if step.changes and st.button("Apply this one", icon=":material/sync:", key="apply_one"):
+    if step.changes and st.button("Apply this one", icon=":material/sync:", key=f"proxy_apply_{_id(step)}"):
         _sync(reg, [step.alias])
         st.rerun()
     if step.adoptable:
         label, icon = ("Adopt", "move_down") if step.name else ("Remove", "delete")
-        st.button(label, icon=f":material/{icon}:", key="adopt", on_click=_ask_to_adopt, args=(step,))
+        key = f"proxy_adopt_{_id(step)}"
+        st.button(label, icon=f":material/{icon}:", key=key, on_click=_ask_to_adopt, args=(step,))
 
 
 def _sync(reg: Registry, only: Sequence[str] | None = None) -> None:
@@ -145,6 +156,7 @@ def _sync(reg: Registry, only: Sequence[str] | None = None) -> None:
         done, of = told
         bar.progress(done / of if of else 0.0, f"{done:,} of {counted(of, 'change')} applied" if of else "Comparing …")
     bar.empty()
+    tables.clear(_TABLE)
     try:
         st.session_state[REPORT] = future.result()
     except RegistryError as error:
@@ -182,33 +194,33 @@ def _end() -> None:
 
 @st.dialog("Adopt entry", icon=":material/move_down:", on_dismiss=_end)
 def _confirm_adoption(step: SyncStep) -> None:
-    if step.name:
-        st.markdown(
-            f"The entry on the proxy is replaced by the one of **{plain(step.name)}**, with the parameters and the key "
-            "that the registry holds."
-        )
-    else:
-        st.markdown(
-            f"No model of this registry is called **{plain(step.alias)}**: the entry is removed from the proxy."
-        )
+    st.markdown(
+        f"The entry on the proxy is replaced by the one of **{plain(step.name)}**, with the parameters and the key "
+        "that the registry holds."
+    )
+    _confirm(step, "Adopt", "adopted")
+
+
+@st.dialog("Remove entry", icon=":material/delete:", on_dismiss=_end)
+def _confirm_removal(step: SyncStep) -> None:
+    st.markdown(f"No model of this registry is called **{plain(step.alias)}**: the entry is removed from the proxy.")
+    _confirm(step, "Remove", "removed")
+
+
+def _confirm(step: SyncStep, label: str, done: str) -> None:
     st.caption("This cannot be undone: nobody but the proxy knows the entry's key.")
     with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Cancel", key="cancel"):
+        if st.button("Cancel", key="proxy_cancel"):
             _end()
             st.rerun()
-        if st.button("Adopt" if step.name else "Remove", type="primary", key="confirm_adopt"):
-            _adopt(step)
-
-
-def _adopt(step: SyncStep) -> None:
-    try:
-        registry().proxy.adopt(step.deletes[0])  # anew: the sign-in may have ended while the question was open
-    except RegistryError as error:
-        st.error(plain(error.message), icon=":material/error:")
-        return
-    _end()
-    flash(f"“{step.name or step.alias}” was {'adopted' if step.name else 'removed'}.")
-    st.rerun()
+        if not st.button(label, type="primary", key="proxy_confirm"):
+            return
+    with told():
+        registry().proxy.adopt(step.deletes[0])  # asked again: the sign-in may have ended while the question was open
+        _end()
+        tables.clear(_TABLE)
+        flash(f"“{step.name or step.alias}” was {done}.")
+        st.rerun()
 
 
 main()

@@ -9,21 +9,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
 
+import pandas as pd
 import streamlit as st
 from registry.errors import RegistryError
 from registry.records import ModelSummary, TestResult
 
-from pages.ui.feedback import plain
 from pages.ui.result import TICK
 from pages.ui.session import registry
-from pages.ui.words import FAILS, WORKS, counted, duration
+from pages.ui.words import TEST_COLORS, TESTS, counted, duration
 
 AT_ONCE = 4
 _KEY = "batch"
-_MOST_LINES = 8
-_HEIGHT = 420  # pixels; more lines are scrolled
+_ROW_HEIGHT = 36
+_MOST_VISIBLE_ROWS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +80,17 @@ def _go_on(batch: Batch) -> None:
 def _run(batch: Batch) -> None:
     total = len(batch.names)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(f"Testing {counted(total, 'model')}", anchor=False, width="content")
-        st.button("Stop", icon=":material/stop_circle:", key="stop_batch", help="Calls that are under way still end.")
-    bar = st.progress(0.0)
-    lines = st.container(height=_height(total), border=False, autoscroll=True, gap="xsmall")
-    for id, outcome in batch.outcomes.items():
-        lines.markdown(_line(batch, id, outcome))
+        st.header(f"Testing {counted(total, 'model')}", anchor=False, width="content")
+        note = "Calls that are under way still end."
+        st.button("Stop", icon=":material/stop_circle:", key="models_stop_batch", help=note)
+    bar, results = st.progress(0.0), st.empty()
+    with results:
+        _results(batch, list(batch.outcomes))
     for found in _tested(batch.left):
-        batch.outcomes |= found
-        for id, outcome in found.items():
-            lines.markdown(_line(batch, id, outcome))
+        if found:
+            batch.outcomes |= found
+            with results:
+                _results(batch, list(batch.outcomes))
         done = len(batch.outcomes)
         bar.progress(done / total, f"{done:,} of {total:,} tested")
     st.rerun()
@@ -123,17 +123,15 @@ def _outcome(future: Future[TestResult]) -> _Outcome:
 
 
 def _summary(batch: Batch) -> None:
-    failed = {id: outcome for id, outcome in batch.outcomes.items() if not outcome.ok}
-    worked = {id: outcome for id, outcome in batch.outcomes.items() if outcome.ok}
+    failed = [id for id, outcome in batch.outcomes.items() if not outcome.ok]
+    worked = [id for id, outcome in batch.outcomes.items() if outcome.ok]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(_headline(batch, len(worked), len(failed)), anchor=False)
+        st.header(_headline(batch, len(worked), len(failed)), anchor=False)
         if batch.left:
             label = f"Test the other {len(batch.left):,}"
-            st.button(label, icon=":material/play_circle:", on_click=_go_on, args=(batch,), key="go_on")
-        st.button("Close", on_click=_close, key="close_batch")
-    with st.container(height=_height(len(batch.outcomes)), border=False, gap="xsmall"):
-        for id, outcome in {**failed, **worked}.items():
-            st.markdown(_line(batch, id, outcome))
+            st.button(label, icon=":material/play_circle:", on_click=_go_on, args=(batch,), key="models_go_on")
+        st.button("Close", on_click=_close, key="models_close_batch")
+    _results(batch, [*failed, *worked])
 
 
 def _headline(batch: Batch, worked: int, failed: int) -> str:
@@ -142,10 +140,28 @@ def _headline(batch: Batch, worked: int, failed: int) -> str:
     return f"{worked:,} of {counted(len(batch.names), 'model')} work" if failed else f"All {worked:,} models work"
 
 
-def _line(batch: Batch, id: str, outcome: _Outcome) -> str:
-    took = f" · {duration(outcome.milliseconds)}" if outcome.milliseconds else ""
-    return f"{WORKS if outcome.ok else FAILS}] **{plain(batch.names[id])}**{took} · {plain(outcome.message)}"
-
-
-def _height(lines: int) -> int | Literal["content"]:
-    return _HEIGHT if lines > _MOST_LINES else "content"
+def _results(batch: Batch, ids: Sequence[str]) -> None:
+    """A table, which can be reached and scrolled from the keyboard."""
+    outcomes = [batch.outcomes[id] for id in ids]
+    column = st.column_config
+    colors = {TESTS[ok]: TEST_COLORS[ok] for ok in TESTS}
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "result": [[TESTS[outcome.ok]] for outcome in outcomes],
+                "model": [batch.names[id] for id in ids],
+                "took": [duration(outcome.milliseconds) if outcome.milliseconds else "" for outcome in outcomes],
+                "message": [outcome.message for outcome in outcomes],
+            }
+        ),
+        height=_ROW_HEIGHT * (min(len(batch.names), _MOST_VISIBLE_ROWS) + 1) + 2,
+        row_height=_ROW_HEIGHT,
+        hide_index=True,
+        alt="Outcomes of the connection tests",
+        column_config={
+            "result": column.MultiselectColumn("Result", width=80, options=list(colors), color=list(colors.values())),
+            "model": column.TextColumn("Model", width=220),
+            "took": column.TextColumn("Took", width=70),
+            "message": column.TextColumn("Message", width="large"),
+        },
+    )

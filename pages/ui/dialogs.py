@@ -15,15 +15,15 @@ from registry.errors import NotFoundError
 from registry.providers import provider_label
 from registry.records import KnowledgeBase, Model, ModelSummary, Status, TestResult
 
-from pages.ui import actions, result
+from pages.ui import actions, result, routes, tables
 from pages.ui.actions import Action
 from pages.ui.feedback import flash_saved, plain, told
 from pages.ui.session import registry
+from pages.ui.table import TABLE
 from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT, counted
 
 _INTENT = "intent"
 _RESULT = "test_result"
-EDIT_PAGE = "edit.py"
 
 
 def start(action: Action, id: str) -> None:
@@ -46,7 +46,7 @@ def show(reg: Registry) -> None:
         return
     if action is actions.EDIT:
         _end()
-        st.switch_page(EDIT_PAGE, query_params={"id": id})
+        routes.go(routes.EDIT, id=id)
     elif action is actions.TEST:
         _test(id)
     elif action is actions.DEFAULT:
@@ -63,7 +63,9 @@ def _end() -> None:
 
 
 def _done(reg: Registry, message: str) -> None:
+    """The model was changed, and with that what the person had selected it for is dealt with."""
     _end()
+    tables.clear(TABLE)
     flash_saved(reg, message)
     st.rerun()
 
@@ -73,7 +75,9 @@ def _test(id: str) -> None:
     with told():
         reg = registry()
         model = reg.models.get(id)
-        st.markdown(f"**{plain(model.name)}** :gray[· {plain(model.model_id)} at {provider_label(model.provider)}]")
+        st.markdown(
+            f"**{plain(model.name)}** :gray[· {plain(model.model_id)} at {plain(provider_label(model.provider))}]"
+        )
         if _RESULT not in st.session_state:
             st.session_state[_RESULT] = model, result.run(partial(reg.models.test, id), model.model_id)
             st.rerun()  # the list behind has news, too
@@ -86,13 +90,13 @@ def _test(id: str) -> None:
 
 def _after_test(id: str) -> None:
     with _buttons():
-        if st.button("Edit", icon=":material/edit:", key="edit_tested"):
+        if st.button("Edit", icon=":material/edit:", key="models_edit_tested"):
             start(actions.EDIT, id)
             st.rerun()
-        if st.button("Test again", icon=":material/refresh:", key="test_again"):
+        if st.button("Test again", icon=":material/refresh:", key="models_test_again"):
             start(actions.TEST, id)
             st.rerun()
-        if st.button("Done", type="primary", key="close_test"):
+        if st.button("Done", type="primary", key="models_close_test"):
             _end()
             st.rerun()
 
@@ -105,9 +109,10 @@ def _tell_result(model: Model, found: TestResult) -> None:
     reg = registry()
     if reg.knowledge_bases.using(model.id):
         st.caption(result.LOCKED)
-    elif st.button(f"Save {measured:,} dimensions", icon=":material/save:", key="save_measured"):
+    elif st.button(f"Save {measured:,} dimensions", icon=":material/save:", key="models_save_measured"):
         reg.models.update(model.id, {"config": {"dimensions": measured}}, version=model.version)
         flash_saved(reg, f"“{model.name}” now has {measured:,} dimensions.")
+        tables.clear(TABLE)
         start(actions.TEST, model.id)
         st.rerun()
 
@@ -136,11 +141,11 @@ def _confirm_deactivation(model: Model, users: Sequence[KnowledgeBase]) -> None:
     _names(users)
     st.markdown("They will get an error as soon as they ask for it. To let them go on using it, deprecate it instead.")
     with _buttons():
-        if st.button("Cancel", key="cancel"):
+        if st.button("Cancel", key="models_cancel"):
             _end()
             st.rerun()
-        deprecate = st.button("Deprecate", key="deprecate_instead", help=STATUS_HELP[Status.DEPRECATED])
-        if deprecate or st.button("Deactivate", type="primary", key="deactivate_anyway"):
+        deprecate = st.button("Deprecate", key="models_deprecate_instead", help=STATUS_HELP[Status.DEPRECATED])
+        if deprecate or st.button("Deactivate", type="primary", key="models_deactivate_anyway"):
             with told():
                 status = Status.DEPRECATED if deprecate else Status.INACTIVE
                 reg = registry()
@@ -164,7 +169,7 @@ def _ask_to_delete(reg: Registry, model: Model) -> None:
     if users:
         st.markdown(f"**{plain(model.name)}** is used by {counted(len(users), 'knowledge base')}:")
         _names(users)
-        heir = _choose(about.candidates, "Move them to", "Active models that fit")
+        heir = _choose(about.candidates, "Move them to", "Active models that fit", f"models_move_{model.id}")
         if not about.candidates:
             st.warning(
                 "No other active model fits, so it cannot be deleted now. "
@@ -181,11 +186,11 @@ def _ask_to_delete(reg: Registry, model: Model) -> None:
         st.markdown(f"Delete **{plain(model.name)}**? No knowledge base uses it.")
     st.caption("This cannot be undone. The audit log keeps what it was, but not its API key.")
     with _buttons():
-        if st.button("Cancel", key="cancel"):
+        if st.button("Cancel", key="models_cancel"):
             _end()
             st.rerun()
         label = "Move and delete" if users else "Delete"
-        if st.button(label, type="primary", key="confirm_delete", disabled=bool(users) and heir is None):
+        if st.button(label, type="primary", key="models_confirm_delete", disabled=bool(users) and heir is None):
             with told():
                 reg.models.delete(model.id, reassign_to=heir.id if heir else None)
                 moved = f", {counted(len(users), 'knowledge base')} moved to “{heir.name}”" if heir else ""
@@ -198,15 +203,17 @@ def _replace_default_first(reg: Registry, model: Model) -> None:
         f"**{plain(model.name)}** is the default {TYPES_IN_TEXT[model.type]} model. Choose another default first; "
         "then it can be deleted."
     )
-    heir = _choose(others, "New default", f"Active {TYPES_IN_TEXT[model.type]} models")
+    heir = _choose(others, "New default", f"Active {TYPES_IN_TEXT[model.type]} models", f"models_default_{model.id}")
     if not others:
         st.warning("There is no other active model of this type.", icon=":material/warning:")
     with _buttons():
-        if st.button("Cancel", key="cancel"):
+        if st.button("Cancel", key="models_cancel"):
             _end()
             st.rerun()
-        without = st.button("Leave without default", key="clear_default")
-        if without or st.button("Make it the default", type="primary", key="replace_default", disabled=heir is None):
+        without = st.button("Leave without default", key="models_clear_default")
+        if without or st.button(
+            "Make it the default", type="primary", key="models_replace_default", disabled=heir is None
+        ):
             with told():
                 if without or heir is None:
                     reg.models.clear_default(model.type)
@@ -215,7 +222,7 @@ def _replace_default_first(reg: Registry, model: Model) -> None:
                 st.rerun()
 
 
-def _choose(rows: Sequence[ModelSummary], label: str, placeholder: str) -> ModelSummary | None:
+def _choose(rows: Sequence[ModelSummary], label: str, placeholder: str, key: str) -> ModelSummary | None:
     return st.selectbox(
         label,
         rows,
@@ -223,7 +230,7 @@ def _choose(rows: Sequence[ModelSummary], label: str, placeholder: str) -> Model
         format_func=lambda row: f"{row.name} ({row.model_id})",
         placeholder=placeholder,
         disabled=not rows,
-        key="heir",
+        key=key,
     )
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from registry import Settings
-from registry.passes import LINK_PATH, Passes
+from registry.passes import LINK_MINUTES, LINK_PATH, Passes
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +22,7 @@ from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, comes_
 
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 METRICS = "/_stcore/metrics"
+USED_LINK = Path(__file__).parent / "used_link.html"
 SIGN_OUT_PATH = "/auth/logout"  # where st.logout() leads
 PROXY_SIGN_OUT_PATH = "/oauth2/sign_out"  # oauth2-proxy's own
 
@@ -110,8 +112,7 @@ def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
     async def sign_in(request: Request) -> Response:
         actor = passes.redeem(request.query_params.get("token", ""))
         if actor is None:
-            text = "This link was used before or is too old. Make a new one: python -m registry link"
-            return PlainTextResponse(text, 403)
+            return HTMLResponse(USED_LINK.read_text(encoding="utf-8").replace("{minutes}", str(LINK_MINUTES)), 403)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             passes.cookie_name,

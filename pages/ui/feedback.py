@@ -12,8 +12,11 @@ from registry.errors import RegistryError
 
 _FLASH = "flash"
 _LONG = 20  # seconds, for more than a sentence
-_JOINER = "\u2060"  # has no width; addresses are looked for after backslashes are gone, so those do not help
-_LINKED = re.compile(r"https?\\:|www|@", re.IGNORECASE)
+_JOINER = "\u2060"  # has no width
+_SPACE = re.compile(r"[ \t\r\n\f\v]+")
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+# Streamlit looks for icons, emoji, addresses and arrows when the backslashes are gone already: these take a joiner
+_REPLACED = re.compile(r"[:@]|www|[-<>~](?=[-=>])", re.IGNORECASE)
 
 
 def flash(message: str, icon: str = ":material/check_circle:", seconds: int = 4) -> None:
@@ -27,6 +30,11 @@ def flash_saved(reg: Registry, message: str) -> None:
         flash(f"{message} The proxy does not follow yet: {reg.proxy.trouble}", ":material/sync_problem:", _LONG)
     else:
         flash(message)
+
+
+def flash_error(error: RegistryError) -> None:
+    """Say on the next run what went wrong, for long enough to be read."""
+    flash(error.message, ":material/error:", _LONG)
 
 
 def show_flashes() -> None:
@@ -45,7 +53,9 @@ def told() -> Iterator[None]:
 
 
 def plain(text: str) -> str:
-    """Text of people and providers, so that none of it works as Markdown, nor as an address that becomes a link."""
-    for char in "\\`*_{}[]<>()#+-.!|~:$":
-        text = text.replace(char, "\\" + char)
-    return _LINKED.sub(lambda found: found[0] + _JOINER, text)
+    """Text of people, providers and the proxy for where Markdown is read: shown letter by letter, on one line.
+
+    Nothing of it is formatted, replaced by an icon, emoji or sign, or made a link.
+    """
+    joined = _REPLACED.sub(lambda found: found[0] + _JOINER, _SPACE.sub(" ", text).strip())
+    return _PUNCTUATION.sub(r"\\\g<0>", joined)

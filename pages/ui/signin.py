@@ -14,6 +14,7 @@ from registry.errors import SettingsError
 from registry.passes import LINK_MINUTES
 from streamlit.errors import StreamlitPageNotFoundError, StreamlitSecretNotFoundError
 
+from pages.ui import routes
 from pages.ui.doors import OWN_NAMES, allowed_hosts, is_loopback
 from pages.ui.feedback import plain
 from pages.ui.identity import NoRoleError, SignInError
@@ -104,7 +105,7 @@ def draw_forbidden(role: Role) -> None:
     st.title("Not for your role", anchor=False)
     st.error(f"This page needs the role {role}.", icon=":material/lock:")
     with suppress(StreamlitPageNotFoundError):  # where a page's own script is run, it is the only page
-        st.page_link("models.py", label="All models", icon=":material/arrow_back:")
+        routes.link_to_models()
 
 
 def draw_identity(actor: Actor) -> None:

@@ -14,11 +14,11 @@ import streamlit as st
 from registry.providers import provider_label
 from registry.records import ModelSummary, Status
 
+from pages.ui import tables
 from pages.ui.actions import ACTIONS, Action, offered
 from pages.ui.words import PROXY_COLORS, STATUS_COLORS, STATUSES, TEST_COLORS, TESTS, TYPES, follows, last_test
 
-KEY = "models_table"
-MENU_KEY = "row_menu"
+TABLE = "models_table"
 _ROW_HEIGHT = 36
 _MOST_VISIBLE_ROWS = 14
 _ROOM = 909  # pixels for the columns but the menu, in a window of 1360: the name takes what the others leave
@@ -27,25 +27,35 @@ _STATE = ("status", "api_key", "used_by", "test", "proxy")
 
 
 def models_table(
-    rows: Sequence[ModelSummary], on_menu: Callable[[], None] | None, *, with_proxy: bool
+    rows: Sequence[ModelSummary], on_menu: Callable[[Action, str], None] | None, *, with_proxy: bool
 ) -> list[ModelSummary]:
     """Draw the table and return the rows that are selected.
 
     Args:
-        on_menu: called when something was chosen from a row's menu; without it, rows have none.
+        on_menu: is called with what was chosen from a row's menu, and the id of its model; without it, rows have none.
         with_proxy: adds how the proxy follows.
     """
+    ids = [row.id for row in rows]
     left_out = [*([] if on_menu else ["menu"]), *([] if with_proxy else ["proxy"])]
-    menu = st.column_config.ButtonColumn("", width=36, type="tertiary", key=MENU_KEY, on_click=on_menu)
-    event: Any = st.dataframe(
-        **_options(rows, left_out, {"menu": menu} if on_menu else {}), on_select="rerun", selection_mode="multi-row"
-    )
-    return [rows[number] for number in event["selection"]["rows"] if number < len(rows)]
+    columns = {"menu": _menu(ids, on_menu)} if on_menu else {}
+    selected = tables.draw(TABLE, ids, selection_mode="multi-row", **_options(rows, left_out, columns))
+    return [row for row in rows if row.id in selected]
 
 
 def offered_table(rows: Sequence[ModelSummary]) -> None:
     """Draw the table for those who see what is offered and nothing of its state."""
-    st.dataframe(**_options(rows, ["menu", *_STATE], {}))
+    st.dataframe(key=f"{TABLE}_offered", **_options(rows, ["menu", *_STATE], {}))
+
+
+def _menu(ids: Sequence[str], on_menu: Callable[[Action, str], None]) -> Any:
+    """The column of the rows' menus. What is chosen is meant for the model that stood there."""
+    key = tables.key_of("models_menu", ids)
+
+    def choose() -> None:
+        choice = st.session_state[key]
+        on_menu(chosen_action(choice.label), ids[choice.row])
+
+    return st.column_config.ButtonColumn("", width=36, type="tertiary", key=key, on_click=choose)
 
 
 def chosen_action(label: str) -> Action:
@@ -92,7 +102,6 @@ def _options(rows: Sequence[ModelSummary], left_out: Sequence[str], more: Mappin
     columns["name"] = st.column_config.TextColumn("Name", width=min(_ROOM - taken, _LONGEST_NAME))
     return {
         "data": _arrow(rows, tests).drop_columns(left_out),
-        "key": KEY,
         "height": _height(rows),
         "row_height": _ROW_HEIGHT,
         "hide_index": True,

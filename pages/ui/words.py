@@ -117,6 +117,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning where it has more characters than that."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
 def duration(milliseconds: int) -> str:
     """``812 ms``, ``1.2 s``."""
     return f"{milliseconds:,} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"

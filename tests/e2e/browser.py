@@ -233,13 +233,36 @@ class Visitor:
 
     def open_menu(self, name: str) -> None:
         """Open the menu of a model in the list, at the right end of its row."""
-        names = self.cells("Name")
-        names.filter(has_text=name).wait_for(state="attached")
-        row = names.all_text_contents().index(name)
-        grid = self.page.locator('[data-testid="stDataFrame"] canvas').first
-        box = grid.bounding_box()
+        x, y, width = self.row(name)
+        self.page.mouse.click(x + width - 10, y)
+
+    def act(self, name: str, action: str) -> None:
+        """Choose an action from a model's menu, and wait for what comes of it."""
+        self.open_menu(name)
+        with self.rerun():
+            self.page.get_by_role("menuitem", name=action, exact=True).click()
+
+    def tick(self, *names: str, title: str = "Name") -> None:
+        """Tick the rows that have these names in a column of the page's table, and wait for the page to follow."""
+        for name in names:
+            x, y, _ = self.row(name, title)
+            with self.rerun():
+                self.page.mouse.click(x + 17, y)
+
+    def row(self, name: str, title: str = "Name") -> tuple[float, float, float]:
+        """Where a row of the page's table begins, the middle of its height, and how wide it is."""
+        cells = self.cells(title)
+        cells.get_by_text(name, exact=True).first.wait_for(state="attached")
+        number = cells.all_text_contents().index(name)
+        box = self.page.locator('[data-testid="stDataFrame"] canvas').first.bounding_box()
         assert box is not None
-        self.page.mouse.click(box["x"] + box["width"] - 10, box["y"] + ROW_HEIGHT * (row + 1.5))
+        return box["x"], box["y"] + ROW_HEIGHT * (number + 1.5), box["width"]
+
+    @property
+    def ticked(self) -> list[str]:
+        """The rows of the page's table that are ticked, by their first column that holds text."""
+        rows = self.page.locator('[data-testid="stDataFrame"] tr[aria-selected=true]').all()
+        return [next(filter(None, row.locator("td").all_text_contents())) for row in rows]
 
     def tab_to(self, tag: str, text: str = "", *, back: bool = False, most: int = 40) -> None:
         """Press Tab until such an element has the focus."""

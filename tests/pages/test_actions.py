@@ -172,7 +172,7 @@ def test_deleting_a_model_in_use_names_the_kbs_and_moves_them(dashboard: Dashboa
     dashboard.open().act("M", "Delete")
     assert "- Contracts\n- Support" in dashboard.text
     assert _button(dashboard, "Move and delete").disabled
-    choice = dashboard.at.selectbox(key="heir")
+    choice = dashboard.at.selectbox(key=f"models_move_{model.id}")
     assert choice.options == ["Heir (gpt-4o)", "Other (gpt-4o)"]
     choice.select_index(0)
     dashboard.run().click("Move and delete")
@@ -198,7 +198,7 @@ def test_only_fitting_models_are_offered(dashboard: Dashboard, reg: Registry) ->
     created(reg, generation(name="Writer"))
     bound(reg, model)
     dashboard.open().act("M", "Delete")
-    assert dashboard.at.selectbox(key="heir").options == ["Twin (text-embedding-3-small)"]
+    assert dashboard.at.selectbox(key=f"models_move_{model.id}").options == ["Twin (text-embedding-3-small)"]
 
 
 @pytest.mark.parametrize("build", [generation, embedding])
@@ -226,12 +226,12 @@ def test_many_kbs_are_named_in_part(dashboard: Dashboard, reg: Registry) -> None
 
 def test_a_default_is_replaced_before_it_is_deleted(dashboard: Dashboard, reg: Registry) -> None:
     """Deleting a default asks for another one first; after that, the question whether to delete follows."""
-    created(reg, generation(name="Default", is_default=True))
+    model = created(reg, generation(name="Default", is_default=True))
     created(reg, generation(name="Next"))
     created(reg, generation(name="Retired", status="inactive"))
     dashboard.open().act("Default", "Delete")
     assert "is the default generation model" in dashboard.text
-    assert dashboard.at.selectbox(key="heir").options == ["Next (gpt-4o)"]
+    assert dashboard.at.selectbox(key=f"models_default_{model.id}").options == ["Next (gpt-4o)"]
     dashboard.click("Make it the default")
     assert dashboard.dialog == "Delete model"
     dashboard.click_in_dialog("Delete")

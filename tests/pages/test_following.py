@@ -74,12 +74,13 @@ def test_one_model_is_synced_from_the_list(dashboard: Dashboard, reg: Registry, 
 
 
 def test_a_sync_that_fails_says_why(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
-    """An outage is told where the button was, and the row stays as it is."""
+    """An outage is told in a note that stays for a while, and the row stays as it is."""
     fake_proxy.stop()
     created(reg, generation(name="A"))
     dashboard.open().select_row(0).click("Sync with proxy")
-    assert len(dashboard.errors) == 1
-    assert DOWN in dashboard.errors[0]
+    (toast,) = dashboard.at.toast
+    assert DOWN in dashboard.toasts[0]
+    assert toast.proto.duration == 20
     assert chips(dashboard) == ["Failed"]
 
 

@@ -143,7 +143,7 @@ def test_an_empty_list_offers_nothing_to_those_who_cannot_add(dashboard: Dashboa
     """Only administrators are asked to add the first model."""
     sign_in(VIEWER)
     dashboard.open()
-    assert "No models yet" in [heading.value for heading in dashboard.at.subheader]
+    assert "No models yet" in [heading.value for heading in dashboard.at.header]
     assert dashboard.buttons == []
 
 

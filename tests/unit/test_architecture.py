@@ -101,6 +101,63 @@ def test_a_pages_script_shows_nothing_unasked(path: Path) -> None:
     assert ["about x"] == strays('"""A page."""\nx = 1\n"""about x"""\n')
 
 
+def detours(source: str) -> list[str]:
+    """What leads from page to page, or binds a widget to the address, past the module that all ways go through."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
+    names += [alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names]
+    bound = [node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg == "bind"]
+    return [name for name in names if name in ("switch_page", "page_link")] + bound
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_all_ways_between_pages_go_through_routes(path: Path) -> None:
+    """Streamlit's own way fails where a filter is in the address. The control: each detour is found."""
+    assert detours(path.read_text()) == (["switch_page", "switch_page", "page_link"] if path.stem == "routes" else [])
+    assert ["switch_page"] == detours("st.switch_page('models.py')")
+    assert ["page_link"] == detours("from streamlit import page_link")
+    assert ["bind"] == detours("st.text_input('Search', key='search', bind='query-params')")
+
+
+KEYS_OF = {
+    "models": ("models", "ui/bar", "ui/batch", "ui/dialogs", "ui/table"),
+    "audit": ("audit",),
+    "proxy": ("proxy",),
+    "edit": ("edit", "ui/fields", "ui/form", "ui/known", "ui/result", "ui/sections"),
+}
+
+
+def keys(source: str) -> set[str]:
+    """The keys of widgets in a source; of one that is put together, how it begins."""
+    nodes = list(ast.walk(ast.parse(source)))
+    values = [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "key"]
+    values += [node.value for node in nodes if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "key"]
+    texts = [value.values[0] if isinstance(value, ast.JoinedStr) else value for value in values]
+    return {text.value for text in texts if isinstance(text, ast.Constant) and isinstance(text.value, str)}
+
+
+def strangers(page: str, found: set[str]) -> set[str]:
+    """Keys that are not clearly this page's own: all but the form's begin with the name of their page."""
+    others = tuple(f"{name}_" for name in KEYS_OF if name != page)
+    return {key for key in found if key.startswith(others) or not (page == "edit" or key.startswith(f"{page}_"))}
+
+
+@pytest.mark.parametrize("page", KEYS_OF)
+def test_no_two_pages_use_one_key(page: str) -> None:
+    """Streamlit keeps a widget's value under its key: two pages that use one share a search."""
+    found: set[str] = set().union(*(keys((ROOT / "pages" / f"{name}.py").read_text()) for name in KEYS_OF[page]))
+    assert set() == strangers(page, found)
+    assert found or page == "audit"  # whose widgets are filters, named after the page by `Filters`
+
+
+def test_a_shared_key_would_be_seen() -> None:
+    """The control: a key without a page's name, one of another page, and one that is put together."""
+    source = "st.button('x', key='search')\nkey = f'audit_{id}'\nst.button('y', key=f'models_{id}')"
+    assert {"search", "audit_", "models_"} == keys(source)
+    assert {"search", "audit_"} == strangers("models", keys(source))
+    assert {"audit_", "models_"} == strangers("edit", keys(source))
+
+
 def test_a_banned_import_would_be_seen() -> None:
     """The control."""
     assert {"sqlalchemy"} == foreign("from sqlalchemy.orm import Session", {"sqlalchemy", "httpx"})

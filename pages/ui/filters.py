@@ -1,0 +1,118 @@
+"""The filters of a page, and how its address says them, so that what is filtered can be shared as a link.
+
+The address holds ids under short names. It is read with patience: ids or labels, in any case; what it does not know is
+taken out of it. It is not bound to the widgets by Streamlit, which would put their keys and labels into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+MODELS, AUDIT = "models", "audit"
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
+Reader = Callable[[str], Any]
+"""What a text of the address means. Of an empty one: what stands for no filter."""
+
+
+class Filters:
+    """The filters of one page: ``begin``, draw each under its ``key``, ``end``.
+
+    What was filtered by last is remembered while other pages are visited.
+    """
+
+    def __init__(self, page: str, **readers: Reader) -> None:
+        self._page = page
+        self._readers = readers
+
+    def key(self, name: str) -> str:
+        """The key of a filter's widget."""
+        return f"{self._page}_{name}"
+
+    def begin(self) -> None:
+        """Set the widgets to what the address says where it is new: the page was opened, or Back or Forward pressed.
+        An address without any filter, as the menu's, says: as it was left."""
+        found = {name: read(st.query_params.get(name, "")) for name, read in self._readers.items()}
+        is_plain = not self._filtered(found)
+        if _open(self._page) not in st.session_state:
+            left = st.session_state.get(_memory(self._page), {}) if is_plain else {}
+            st.session_state[_open(self._page)] = bool(left)
+            self._set(found | left)
+        elif _is_history_navigation() and not (is_plain and st.session_state[_open(self._page)]):
+            self._set(found)
+
+    def end(self, *, without: Collection[str] = ()) -> dict[str, Any]:
+        """The value of each filter, None where it filters nothing; `show` puts them into the address.
+
+        Args:
+            without: filters that are not drawn now.
+        """
+        names = [name for name in self._readers if name not in without]
+        filtered = self._filtered({name: st.session_state.get(self.key(name)) for name in names})
+        st.session_state[_memory(self._page)] = filtered
+        return {name: filtered.get(name) for name in self._readers}
+
+    def _filtered(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value and value != self._readers[name]("")}
+
+    def _set(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            st.session_state[self.key(name)] = value
+
+
+def remembered_address(page: str) -> dict[str, str]:
+    """What the address of a page holds, as it is filtered or was left."""
+    return {name: str(value) for name, value in st.session_state.get(_memory(page), {}).items()}
+
+
+def show(page: str) -> None:
+    """Put what is filtered into the page's address, and nothing else.
+
+    To be called last: sooner, the browser may still note it under the path of the page before, where Back would lead.
+    """
+    address = remembered_address(page)
+    if _open(page) in st.session_state and address != st.query_params.to_dict():
+        st.query_params.from_dict(address)
+
+
+def leave(page: str) -> None:
+    """Another page is open: when this one is opened again, its address is new."""
+    st.session_state.pop(_open(page), None)
+
+
+def one_of(labels: Mapping[Any, str], default: Any = None) -> Reader:
+    """Reads the id or the label of an option."""
+    known = {text.strip().casefold(): id for id, label in labels.items() for text in (label, str(id))}
+    return lambda text: known.get(text.strip().casefold(), default)
+
+
+def some_text(text: str) -> str | None:
+    """Reads what is searched for."""
+    return text.strip()[:255] or None
+
+
+def some_day(text: str) -> date | None:
+    """Reads a date such as ``2026-05-31``."""
+    try:
+        day = date.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return day if FIRST_DAY <= day <= LAST_DAY else None
+
+
+def _memory(page: str) -> str:
+    return f"{page}_filters"
+
+
+def _open(page: str) -> str:
+    """Where it is noted that a page is open, and whether it was found as it was left."""
+    return f"{page}_open"
+
+
+def _is_history_navigation() -> bool:
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
