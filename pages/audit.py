@@ -88,9 +88,6 @@ def _filters(reg: Registry) -> dict[str, Any]:
             key=filters.key("time"),
             width=150,
         )
-        if span == DATES:
-            for name, label in (("from", "From (UTC)"), ("to", "To (UTC)")):
-                st.date_input(label, None, FIRST_DAY, LAST_DAY, key=filters.key(name), width=130)
         st.text_input(
             "Target", None, placeholder="Exact name or id", key=filters.key("target"), max_chars=255, width=160
         )
@@ -103,7 +100,12 @@ def _filters(reg: Registry) -> dict[str, Any]:
             key=filters.key("search"),
             max_chars=255,
         )
-    return filters.end(without=() if span == DATES else ("from", "to"))
+    if span != DATES:
+        return filters.end(without=("from", "to"))
+    with st.container(horizontal=True):
+        for name, label in (("from", "From (UTC)"), ("to", "To (UTC)")):
+            st.date_input(label, None, FIRST_DAY, LAST_DAY, key=filters.key(name), width=190)
+    return filters.end()
 
 
 def _conditions(wanted: Mapping[str, Any]) -> dict[str, Any]:

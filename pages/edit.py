@@ -76,8 +76,8 @@ def _type(form: Form) -> ModelType:
     if form.model is not None:
         return form.model.type
     form.start("type", ModelType.EMBEDDING)
-    kind = st.segmented_control(
-        "Type", list(TYPES), format_func=TYPES.__getitem__, required=True, key=form.key("type"), help="What it is for."
+    kind = st.radio(
+        "Type", list(TYPES), format_func=TYPES.__getitem__, horizontal=True, key=form.key("type"), help="What it is for."
     )
     kind = ModelType(kind or ModelType.EMBEDDING)
     st.caption(TYPE_HELP[kind])

@@ -100,12 +100,13 @@ def _filters(reg: Registry) -> dict[str, str | None]:
     filters = Filters(MODELS, **readers, **({"status": one_of(STATUSES)} if sees_all else {}))
     filters.begin()
     with st.container(horizontal=True, vertical_alignment="top"):
-        st.segmented_control(
+        st.radio(
             "Type",
             [ALL, *TYPES],
             format_func=lambda kind: TYPES.get(kind, "All"),
-            required=True,
+            horizontal=True,
             key=filters.key("type"),
+            width="content",
         )
         st.selectbox(
             "Provider",

@@ -162,6 +162,6 @@ def _results(batch: Batch, ids: Sequence[str]) -> None:
             "result": column.MultiselectColumn("Result", width=80, options=list(colors), color=list(colors.values())),
             "model": column.TextColumn("Model", width=220),
             "took": column.TextColumn("Took", width=70),
-            "message": column.TextColumn("Message", width="large"),
+            "message": column.TextColumn("Message", width=560),
         },
     )

@@ -47,6 +47,17 @@ FOCUSED = """([tag, text]) => {
   const at = document.activeElement;
   return at.localName === tag && (!text || at.innerText.trim().split("\\n").pop() === text);
 }"""
+SEEN = """node => {
+  const {left, top, right, bottom} = node.getBoundingClientRect();
+  let seen = [left, top, right, bottom];
+  for (let around = node.parentElement; around; around = around.parentElement) {
+    if (getComputedStyle(around).overflow === 'visible') continue;
+    const box = around.getBoundingClientRect();
+    seen = [Math.max(seen[0], box.left), Math.max(seen[1], box.top),
+            Math.min(seen[2], box.right), Math.min(seen[3], box.bottom)];
+  }
+  return seen;
+}"""
 ROW_HEIGHT = 36
 FINISHED = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY)
 
@@ -299,6 +310,13 @@ class Visitor:
         message = ForwardMsg.FromString(data)
         if message.WhichOneof("type") == "script_finished" and message.script_finished in FINISHED:
             self._runs += 1
+
+
+def apart(one: Locator, other: Locator) -> bool:
+    """Whether nothing that is seen of two elements is at the same place of the window."""
+    left, top, right, bottom = one.evaluate(SEEN)
+    others_left, others_top, others_right, others_bottom = other.evaluate(SEEN)
+    return bool(right <= others_left or others_right <= left or bottom <= others_top or others_bottom <= top)
 
 
 def _host(url: str) -> str:

@@ -1,0 +1,180 @@
+"""What can be read, reached and seen: contrast, headings, and that nothing covers what somebody needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from registry import Registry
+from tests.e2e.browser import Server, Visitor, apart
+from tests.factories import ADMIN, KEY_A, bound, created, generation, ner
+from tests.fake_proxy import FakeProxy
+from tests.providers import model_at
+
+pytestmark = pytest.mark.e2e
+
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
+LEVELS = "found => found.map(each => Number(each.ariaLevel || each.tagName[1]))"
+PAINT = "html => document.querySelector('[data-testid=stMain]').insertAdjacentHTML('beforeend', html)"
+
+
+@pytest.fixture
+def store_url(sqlite_url: str) -> str:
+    """Which store it is makes no difference to the eye."""
+    return sqlite_url
+
+
+@pytest.fixture
+def environment(sqlite_url: str, fake_proxy: FakeProxy) -> dict[str, str]:
+    """With a proxy, whose page has more to show."""
+    return {
+        "REGISTRY_DATABASE_URL": sqlite_url,
+        "REGISTRY_FERNET_KEYS": KEY_A,
+        "LITELLM_PROXY_URL": fake_proxy.url,
+        "LITELLM_MASTER_KEY": fake_proxy.master_key,
+    }
+
+
+@pytest.fixture
+def running(started: Callable[..., Server], environment: dict[str, str]) -> Server:
+    return started(environment)
+
+
+@pytest.fixture
+def full(reg: Registry, fake_proxy: FakeProxy, running: Server, visitors: Callable[..., Visitor]) -> Server:
+    """A dashboard with something of everything: a default, a KB, a test that failed, a proxy that lags."""
+    visitors(running).open()  # once it has started, nothing brings the proxy up to date unasked
+    created(reg, generation(name="Default", is_default=True))
+    bound(reg, created(reg, generation(name="In use")), name="Contracts")
+    created(reg, model_at("http://127.0.0.1:9", "ollama", "ner", name="Failing", status="deprecated"))
+    created(reg, ner(name="Idle", status="inactive"))
+    reg.models.test("Failing", actor=ADMIN)
+    fake_proxy.add("foreign", "db-legacy")
+    return running
+
+
+def delete(visitor: Visitor, name: str) -> None:
+    visitor.open()
+    visitor.act(name, "Delete")
+
+
+def tried(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.tick("Failing", "Idle")
+    visitor.click("Test 2 models")
+    expect(visitor.page.get_by_role("heading", name="0 of 2 models work")).to_be_visible()
+
+
+def with_toast(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.tick("Idle")
+    visitor.click("Activate")
+    expect(visitor.page.get_by_test_id("stToast").first).to_be_visible()
+
+
+def form(visitor: Visitor) -> None:
+    visitor.open("/edit")
+    visitor.choose("Provider", "OpenAI")
+    visitor.choose("Model ID", "text-embedding-3-small")
+    visitor.click("Add model")
+    expect(visitor.page.get_by_text("to correct above")).to_be_visible()
+
+
+def ticked(visitor: Visitor, path: str, title: str, name: str) -> None:
+    visitor.open(path)
+    visitor.tick(name, title=title)
+
+
+SIGHTS: dict[str, Callable[[Visitor], None]] = {
+    "list": lambda visitor: visitor.open(),
+    "a model": lambda visitor: ticked(visitor, "/", "Name", "Failing"),
+    "no match": lambda visitor: visitor.open("/?search=nowhere"),
+    "delete": lambda visitor: delete(visitor, "In use"),
+    "delete a default": lambda visitor: delete(visitor, "Default"),
+    "tests": tried,
+    "toast": with_toast,
+    "form": form,
+    "audit log": lambda visitor: ticked(visitor, "/audit?time=dates", "Target", "Failing"),
+    "proxy": lambda visitor: ticked(visitor, "/proxy", "Alias", "db-legacy"),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_can_be_read(full: Server, visitors: Callable[..., Visitor], scheme: str) -> None:
+    """Each text stands out from what is behind it by 4.5 to 1, a large one or an icon by 3 to 1 (WCAG AA)."""
+    visitor = visitors(full)
+    visitor.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+    faint = {}
+    for sight, look in SIGHTS.items():
+        look(visitor)
+        faint[sight] = visitor.page.evaluate(CONTRAST)
+    stranger = visitors(full, None)
+    stranger.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    stranger.open()
+    faint["sign-in"] = stranger.page.evaluate(CONTRAST)
+    stranger.page.goto(stranger.url + "/local-login?token=used")
+    faint["used link"] = stranger.page.evaluate(CONTRAST)
+    assert faint == {sight: [] for sight in faint}
+
+
+def test_what_cannot_be_read_would_be_seen(visitor: Visitor) -> None:
+    """The control: text that is pale by its colour, by the opacity of what it stands in, or on a background."""
+    visitor.open()
+    for style in ("color:#888", "color:#000; opacity:.5", "color:#fff; background:#5c7cfa"):
+        visitor.page.evaluate(PAINT, f"<div id=pale style='{style}'>Pale</div>")
+        assert [["Pale", 4.5]] == [[text, needed] for text, _, needed in visitor.page.evaluate(CONTRAST)]
+        visitor.page.evaluate("document.getElementById('pale').remove()")
+    assert [] == visitor.page.evaluate(CONTRAST)
+
+
+def test_headings_leave_no_level_out(full: Server, visitors: Callable[..., Visitor]) -> None:
+    """Whoever goes from heading to heading finds one of the first level, and none that is two levels below another."""
+    visitor = visitors(full)
+    for sight, look in SIGHTS.items():
+        if look is form:  # its sections follow
+            continue
+        look(visitor)
+        levels = visitor.page.get_by_test_id("stMain").get_by_role("heading").evaluate_all(LEVELS)
+        assert levels[0] == 1, sight
+        assert all(after - before <= 1 for before, after in pairwise(levels)), (sight, levels)
+
+
+def test_the_outcomes_of_tests_are_reached_from_the_keyboard(full: Server, visitors: Callable[..., Visitor]) -> None:
+    """They take the focus, arrows lead through them, and a message is read in full."""
+    visitor = visitors(full)
+    tried(visitor)
+    visitor.tab_to("canvas")
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "ArrowRight"):
+        visitor.page.keyboard.press(key)
+    cell = visitor.page.locator("[data-testid=stDataFrame] td:focus, [data-testid=stDataFrame] [aria-selected=true]")
+    expect(cell.first).to_be_attached()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.page.locator(".gdg-style, [class*=gdg]").get_by_role("textbox")).to_have_value(re.compile("."))
+
+
+@pytest.mark.parametrize("width", [1360, 700])
+def test_nothing_covers_a_control(full: Server, visitors: Callable[..., Visitor], width: int) -> None:
+    """Neither a toast, nor the buttons that a table shows above itself while the mouse is on it."""
+    visitor = visitors(full)
+    page = visitor.page
+    page.set_viewport_size({"width": width, "height": 850})
+    with_toast(visitor)
+    for action in page.get_by_test_id("stMain").get_by_test_id(re.compile("stBaseButton-(primary|secondary)$")).all():
+        assert apart(action, page.get_by_test_id("stToast").first), action.text_content()
+    for path, title, name in (
+        ("/", "Name", "Failing"),
+        ("/audit", "Target", "Failing"),
+        ("/proxy", "Alias", "db-legacy"),
+    ):
+        ticked(visitor, path, title, name)
+        page.get_by_test_id("stDataFrame").hover(position={"x": 250, "y": 60})
+        tools = page.get_by_test_id("stElementToolbar").first
+        expect(tools).to_be_visible()
+        controls = page.get_by_test_id("stMain").locator("button, input").filter(visible=True)
+        own = page.get_by_test_id("stElementToolbar").locator("button").count()
+        assert own == sum(not apart(control, tools) for control in controls.all())
