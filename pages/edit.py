@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import streamlit as st
 from registry import Registry, Role
-from registry.errors import NotFoundError, RegistryError, StaleVersionError
+from registry.errors import ContractError, NotFoundError, RegistryError, StaleVersionError
 from registry.providers import PROVIDERS, Provider, providers_for
-from registry.records import KnowledgeBase, ModelType
+from registry.records import KnowledgeBase, Model, ModelType, Status
 
-from pages.ui import fields, known, result, routes, sections
+from pages.ui import fields, known, routes, sections, trial
 from pages.ui import form as forms
 from pages.ui.feedback import flash, flash_saved, plain
 from pages.ui.form import Form
 from pages.ui.session import registry, require
-from pages.ui.words import TYPE_HELP, TYPES, counted
+from pages.ui.words import TYPE_HELP, TYPES, TYPES_IN_TEXT, counted
 
 SAVED = "form_saved"
-CONTRACT = ("dimensions", "normalize", "distance_metric")
 
 
 def main() -> None:
@@ -39,9 +36,12 @@ def main() -> None:
     with middle:
         _heading(form, users)
         kind = _type(form)
-        provider = _provider(form, kind)
+        locked = bool(users) and kind is ModelType.EMBEDDING
+        if locked and form.model is not None and form.model.provider in PROVIDERS:
+            _keep_contract(form, form.model)
+        provider = _provider(form, kind, locked=locked)
         if provider is not None:
-            _sections(form, kind, provider, users)
+            _sections(form, kind, provider, locked=locked)
 
 
 def _form(reg: Registry) -> Form | None:
@@ -77,55 +77,85 @@ def _type(form: Form) -> ModelType:
         return form.model.type
     form.start("type", ModelType.EMBEDDING)
     kind = st.radio(
-        "Type", list(TYPES), format_func=TYPES.__getitem__, horizontal=True, key=form.key("type"), help="What it is for."
+        "Type",
+        list(TYPES),
+        format_func=TYPES.__getitem__,
+        horizontal=True,
+        key=form.key("type"),
+        help="What it is for.",
     )
     kind = ModelType(kind or ModelType.EMBEDDING)
     st.caption(TYPE_HELP[kind])
     return kind
 
 
-def _provider(form: Form, kind: ModelType) -> Provider | None:
+def _provider(form: Form, kind: ModelType, *, locked: bool) -> Provider | None:
     offered = [provider.id for provider in providers_for(kind)]
-    if form.get("provider") not in offered:
-        st.session_state.pop(form.key("provider"), None)
-    chosen = st.selectbox(
+    form.wanted = form.get("provider") or form.wanted
+    fitting = form.wanted if form.wanted in offered else None
+    if form.get("provider") != fitting:
+        form.put("provider", fitting)
+    chosen = st.pills(
         "Provider",
         offered,
-        index=None,
-        format_func=lambda id: PROVIDERS[id].label,
-        placeholder="Choose a provider",
+        format_func=lambda id: plain(PROVIDERS[id].label),
+        required=True,
+        wrap=True,
         key=form.key("provider"),
-        disabled=form.model is not None and form.model.provider not in PROVIDERS,
+        disabled=locked or (form.model is not None and form.model.provider not in PROVIDERS),
     )
+    if locked:
+        st.caption(
+            ":material/lock: Provider and model ID are fixed: knowledge bases hold vectors made with them. "
+            "To use others, register another model."
+        )
+    elif form.wanted and form.wanted not in PROVIDERS:
+        st.info(f"The provider “{plain(form.wanted)}” is not known any more.", icon=":material/info:")
+    elif form.wanted and chosen is None:
+        label, others = PROVIDERS[form.wanted].label, TYPES_IN_TEXT[kind]
+        st.info(f"{plain(label)} has no {others} models here. Choose another provider.", icon=":material/info:")
     fields.error_at(form, "provider")
     return PROVIDERS[chosen] if chosen else None
 
 
-def _sections(form: Form, kind: ModelType, provider: Provider, users: list[KnowledgeBase]) -> None:
+def _keep_contract(form: Form, model: Model) -> None:
+    """What KBs depend on is as it is saved, whatever was typed before they did."""
+    saved = {"provider": model.provider, forms.model_id_path(model.type, PROVIDERS[model.provider]): model.model_id}
+    saved |= {forms.config_path(model.type, name): model.config[name] for name in forms.CONTRACT}
+    if form.get("provider") != model.provider:
+        saved |= {"api_endpoint": model.api_endpoint or "", "api_key": ""}  # what was typed for the other one
+    for path, value in saved.items():
+        if form.get(path) != value:
+            form.put(path, value)
+
+
+def _sections(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -> None:
     if form.model is None:
-        forms.start_config(form, kind)
+        form.start("status", Status.ACTIVE)
+        forms.start_config(form, kind, forms.known(form, kind, provider))
         for name, field in provider.connection.items():
             form.start(f"connection.{provider.id}.{name}", field.default or None)
+    is_testing = trial.begin(form, kind, provider)
     with st.container(border=True):
-        st.subheader("Model", anchor=False)
-        known.model_id(form, kind, provider)
-        fields.text(form, "name", "Name", max_chars=None, placeholder="As people will see it in the list")
+        st.header("Model", anchor=False)
+        known.model_id(form, kind, provider, locked=locked)
+        unnamed = form.get(forms.model_id_path(kind, provider)) if form.model is None else None
+        hint = f"If left empty: {unnamed}" if unnamed else "As people will see it in the list"
+        fields.text(form, kind, "name", "Name", placeholder=hint)
     with st.container(border=True):
-        sections.connection(form, provider)
-    locked = CONTRACT if users and kind is ModelType.EMBEDDING else ()
+        sections.connection(form, kind, provider)
     with st.container(border=True):
-        sections.parameters(form, kind, locked)
+        sections.parameters(form, kind, provider, locked=locked)
     with st.container(border=True):
         sections.status(form, kind)
     if form.message:
         st.error(plain(form.message), icon=":material/error:")
-    is_testing, form.wants_test = form.wants_test, False
     outcome = st.container()
     _buttons(form, kind, provider, is_testing)
     with outcome:
         if is_testing:
             _test(form, kind, provider)
-        _outcome(form, kind, provider, bool(locked))
+        trial.show(form, kind, locked=locked)
 
 
 def _buttons(form: Form, kind: ModelType, provider: Provider, is_testing: bool) -> None:
@@ -137,7 +167,7 @@ def _buttons(form: Form, kind: ModelType, provider: Provider, is_testing: bool) 
         st.button(
             "Test connection",
             icon=":material/network_check:",
-            on_click=_ask_for_test,
+            on_click=trial.ask,
             args=(form,),
             disabled=is_testing,
             key="test",
@@ -152,62 +182,24 @@ def _buttons(form: Form, kind: ModelType, provider: Provider, is_testing: bool) 
         )
 
 
-def _ask_for_test(form: Form) -> None:
-    form.forget_outcome()
-    form.wants_test = True
-
-
 def _test(form: Form, kind: ModelType, provider: Provider) -> None:
-    """Test what is in the form. Nothing of what is sent is kept: a typed key stays in its field."""
-    sent, test = forms.values(form, kind, provider), registry().models.test
-    call = partial(test, form.model.id, sent) if form.model else partial(test, sent)
     try:
-        form.result = result.run(call, f"{sent['model_id'] or 'the model'} at {provider.label}")
-        form.tested = _tested(form, kind, provider)
+        trial.run(form, kind, provider)
     except RegistryError as error:
         _refused(form, error, "Not tested")
     st.rerun()
 
 
-def _tested(form: Form, kind: ModelType, provider: Provider) -> tuple[object, ...]:
-    """What a result is about."""
-    return kind, provider.id, form.get(forms.model_id_path(kind, provider))
-
-
-def _outcome(form: Form, kind: ModelType, provider: Provider, is_locked: bool) -> None:
-    if form.result is None or form.tested != _tested(form, kind, provider):
-        form.result = None
-        return
-    with st.container(border=True):
-        result.show(form.result)
-        measured = result.measured(form.result)
-        if measured and is_locked:
-            st.caption(result.LOCKED)
-        elif measured:
-            st.button(
-                f"Use {measured:,} dimensions",
-                icon=":material/input:",
-                on_click=_use_measured,
-                args=(form, kind, measured),
-                key="use_measured",
-            )
-
-
-def _use_measured(form: Form, kind: ModelType, dimensions: int) -> None:
-    form.fill(forms.config_path(kind, "dimensions"), dimensions)
-    _ask_for_test(form)
-
-
 def _save(form: Form, kind: ModelType, provider: Provider) -> None:
-    form.forget_outcome()
-    sent = forms.values(form, kind, provider)
+    form.forget_faults()
+    sent, tested = forms.values(form, kind, provider), trial.of(form, kind, provider)
     try:
         reg = registry()
         if form.model is None:
-            saved = reg.models.create(sent)
+            saved = reg.models.create(sent, tested=tested)
             flash_saved(reg, f"“{saved.name}” was added.")
         else:
-            saved = reg.models.update(form.model.id, sent, version=form.model.version)
+            saved = reg.models.update(form.model.id, sent, version=form.model.version, tested=tested)
             if saved == form.model:
                 flash("Nothing was changed.")
             else:
@@ -222,7 +214,8 @@ def _save(form: Form, kind: ModelType, provider: Provider) -> None:
 def _refused(form: Form, error: RegistryError, what: str) -> None:
     form.errors, form.is_stale = error.fields, isinstance(error, StaleVersionError)
     count = counted(len(error.fields), "field")
-    form.message = f"{what}: {count} to correct above." if error.fields else error.message
+    can_correct = error.fields and not isinstance(error, ContractError)
+    form.message = f"{what}: {count} to correct above." if can_correct else error.message
 
 
 main()

@@ -1,7 +1,12 @@
-"""Single fields of the form, each with its error where it belongs."""
+"""Single fields of the form, each with its error where it belongs.
+
+A text is committed with each keystroke (``live``): Streamlit forgets what was typed into a field that is left for its
+own eye or help button. It also forgets what was typed to find an option, so options are buttons here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
@@ -13,6 +18,9 @@ from pages.ui import form as forms
 from pages.ui.feedback import plain
 from pages.ui.form import Form
 
+AT_ONCE = "0ms"
+_LIST_HINT = "Separate them with commas; a comma in one is written \\,."
+
 
 def error_at(form: Form, path: str) -> None:
     """Say what is wrong with the field above."""
@@ -20,29 +28,36 @@ def error_at(form: Form, path: str) -> None:
         st.markdown(f":red[:material/error: {plain(form.errors[path])}]")
 
 
-def text(form: Form, path: str, label: str, *, at: str | None = None, **options: Any) -> None:
-    """A line of text. ``at`` is the path that its errors have, where it is another."""
-    st.text_input(label, key=form.key(path), on_change="ignore", persist_state="page", **options)
+def text(form: Form, kind: ModelType, path: str, label: str, *, at: str | None = None, **options: Any) -> None:
+    """A line of text. ``at`` is the path that it has in the library, where that is another."""
+    st.text_input(
+        label,
+        key=form.key(path),
+        live=AT_ONCE,
+        on_change=form.on_change(kind, at or path),
+        persist_state="page",
+        **options,
+    )
     error_at(form, at or path)
 
 
-def connection(form: Form, path: str, at: str, field: Field) -> None:
+def connection(form: Form, kind: ModelType, path: str, at: str, field: Field) -> None:
     """A field that the provider declares."""
     if field.need is Need.HIDDEN:
         return
-    label = field.label if field.need is Need.REQUIRED else f"{field.label} (optional)"
-    text(form, path, label, at=at, placeholder=field.placeholder, help=field.hint or None)
+    text(form, kind, path, _label(field), at=at, placeholder=field.placeholder, help=field.hint or None)
 
 
-def secret(form: Form, field: Field, *, is_saved: bool) -> None:
+def secret(form: Form, kind: ModelType, field: Field, *, is_saved: bool) -> None:
     """The API key: written, never read back."""
-    label = field.label if field.need is Need.REQUIRED else f"{field.label} (optional)"
     removing = bool(form.get("remove_api_key"))
+    on_change = form.on_change(kind, "api_key")
     st.text_input(
-        label,
+        _label(field),
         type="password",
         key=form.key("api_key"),
-        on_change="ignore",
+        live=AT_ONCE,
+        on_change=on_change,
         placeholder="Saved – leave empty to keep" if is_saved else field.placeholder,
         help=field.hint or None,
         disabled=removing,
@@ -52,28 +67,37 @@ def secret(form: Form, field: Field, *, is_saved: bool) -> None:
         st.checkbox("Remove the saved key", key=form.key("remove_api_key"), persist_state="page")
 
 
-def parameter(form: Form, kind: ModelType, item: ConfigField, *, locked: bool) -> None:
-    """A parameter of the model's type. A locked one is shown, but cannot change while KBs depend on it."""
-    key = form.key(forms.config_path(kind, item.name))
-    shared: dict[str, Any] = {"key": key, "help": _help(item), "on_change": "ignore", "persist_state": "page"}
+def parameter(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, Any], *, locked: bool) -> None:
+    """A parameter of the model's type. What is known of it stands in the empty field, in grey. A locked one is shown,
+    but cannot change while KBs depend on it."""
+    path, at = forms.config_path(kind, item.name), f"config.{item.name}"
+    shared: dict[str, Any] = {
+        "key": form.key(path),
+        "help": _help(item),
+        "on_change": form.on_change(kind, at),
+        "persist_state": "page",
+    }
+    label = f"{item.label} (optional)" if item.optional or item.kind == "list" else item.label
     if item.kind == "bool":
-        st.toggle(item.label, disabled=locked, **shared)
+        st.toggle(label, disabled=locked, **shared | {"key": form.key(forms.toggle_path(kind, item, known))})
     elif item.kind == "choice":
-        st.selectbox(item.label, item.choices, disabled=locked, **shared)
+        st.segmented_control(label, item.choices, required=True, wrap=True, disabled=locked, **shared)
     elif item.kind == "list":
-        options = st.session_state.get(key, [])
-        st.multiselect(
-            f"{item.label} (optional)", options, accept_new_options=True, placeholder="Type and press Enter", **shared
-        )
+        st.text_input(label, live=AT_ONCE, **shared)
     else:
-        step = {"int": 1, "float": 0.05}[item.kind]
-        number_format = "%d" if item.kind == "int" else "%g"
-        label = f"{item.label} (optional)" if item.optional else item.label
-        st.number_input(label, value=None, step=step, format=number_format, disabled=locked, **shared)
-    error_at(form, f"config.{item.name}")
+        step, style = {"int": (1, "%d"), "float": (0.05, "%g")}[item.kind]
+        hint = style % known[item.name] if item.name in known else None
+        st.number_input(label, value=None, step=step, format=style, placeholder=hint, disabled=locked, **shared)
+    error_at(form, at)
+
+
+def _label(field: Field) -> str:
+    return field.label if field.need is Need.REQUIRED else f"{field.label} (optional)"
 
 
 def _help(item: ConfigField) -> str:
+    if item.kind == "list":
+        return f"{item.help} {_LIST_HINT}"
     if item.minimum is None or item.maximum is None:
         return item.help
     return f"{item.help} From {item.minimum:,} to {item.maximum:,}."

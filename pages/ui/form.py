@@ -2,21 +2,33 @@
 
 A field's key holds the form's number: a form that is loaded anew gets new keys, so nothing typed into an old one, a key
 least of all, can turn up in it. Nothing that is saved and secret is ever put into the session.
+
+What is known of a new model is never put into its fields, where it could meet what is being typed: a field that is left
+empty takes it when the form is sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
+from registry import called
+from registry.catalog import known_model
 from registry.providers import PROVIDERS, Provider
 from registry.records import Model, ModelType, Status, TestResult
 from registry.specs import ConfigField, config_fields
 
+CONTRACT = ("dimensions", "normalize", "distance_metric")
+"""Parameters that do not change while KBs hold vectors made with them."""
+
 _STATE = "form"
 _NUMBER = "form_number"
+_ESCAPES = {"\\": "\\", "\n": "n", "\t": "t", "\r": "r", ",": ","}
+_UNESCAPED = {letter: char for char, letter in _ESCAPES.items()} | {"s": " "}
+_ENTRY = re.compile(r"(?:[^\\,]|\\.?)+")  # up to a comma that has no backslash before it
 
 
 @dataclass
@@ -25,21 +37,27 @@ class Form:
 
     Attributes:
         model: what it was loaded from, None for a new model.
+        wanted: the provider that was chosen last, also where it does not serve the type that is chosen now.
         errors, message, is_stale: what came out of the last attempt to save or test it.
-        prefilled: values that were filled in for people, which may be replaced as they were not typed.
         wants_test: the next run makes a connection test.
-        result: what came out of the last one, as long as it is about what is chosen, ``tested``.
+        result: what came out of the last one, as long as it is about what the form holds.
+        tested: the mark of what it is about, empty before the first one; ``height`` is the room that it takes.
+        measured: dimensions that are to be put into their field, if it is empty.
+        is_watched: a test is made or its result is shown, so that a change of what it is about is to be seen at once.
     """
 
     number: int
     model: Model | None
+    wanted: str | None = None
     errors: dict[str, str] = field(default_factory=dict)
     message: str = ""
     is_stale: bool = False
-    prefilled: dict[str, Any] = field(default_factory=dict)
     wants_test: bool = False
     result: TestResult | None = None
-    tested: tuple[object, ...] = ()
+    tested: str = ""
+    height: int = 0
+    measured: int | None = None
+    is_watched: bool = False
 
     def key(self, path: str) -> str:
         """The session's key of a field."""
@@ -53,20 +71,19 @@ class Form:
         """Set a field, before it is drawn."""
         st.session_state[self.key(path)] = value
 
-    def fill(self, path: str, value: Any) -> None:
-        """Set a field to what is known, not typed."""
-        self.put(path, value)
-        self.prefilled[path] = value
-
     def start(self, path: str, value: Any) -> None:
         """Give a field its first value; one that was typed stays."""
         if value is not None:
             st.session_state.setdefault(self.key(path), value)
 
-    def forget_outcome(self) -> None:
+    def on_change(self, kind: ModelType, path: str) -> Literal["rerun", "ignore"]:
+        """Whether the page follows a change of a field at once: only where a test's result depends on it."""
+        has_part = path == "api_key" or called.has_part(kind, path)
+        return "rerun" if self.is_watched and has_part else "ignore"
+
+    def forget_faults(self) -> None:
         """Another attempt begins."""
         self.errors, self.message, self.is_stale = {}, "", False
-        self.result = None
 
 
 def current() -> Form | None:
@@ -94,13 +111,14 @@ def discard() -> None:
 
 def values(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
     """What the fields hold, as the library takes it. A key is in it only if one was typed, or is to be removed."""
+    model_id = form.get(model_id_path(kind, provider)) or ""
     found: dict[str, Any] = {
         "provider": provider.id,
-        "name": form.get("name") or "",
-        "model_id": form.get(model_id_path(kind, provider)) or "",
+        "name": form.get("name") or ("" if form.model else model_id),
+        "model_id": model_id,
         "api_endpoint": form.get("api_endpoint") or None,
         "connection": {name: form.get(f"connection.{provider.id}.{name}") or None for name in provider.connection},
-        "config": _config(form, kind),
+        "config": _config(form, kind, provider),
         "status": form.get("status") or Status.ACTIVE,
     }
     if form.get("api_key"):
@@ -114,6 +132,19 @@ def values(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
     return found
 
 
+def mark(kind: ModelType, sent: Mapping[str, Any]) -> str:
+    """Tells whether two forms would be called alike, without telling anything of them."""
+    key = sent.get("api_key", ("as saved",))
+    return called.digest(called.called(called.flat({**sent, "type": kind})), key)
+
+
+def known(form: Form, kind: ModelType, provider: Provider) -> Mapping[str, Any]:
+    """The parameters that are known of a new model. A saved one is never changed unasked."""
+    model_id = (form.get(model_id_path(kind, provider)) or "").strip()
+    found = None if form.model else known_model(kind, provider.id, model_id)
+    return found.config if found else {}
+
+
 def config_path(kind: ModelType, name: str) -> str:
     """The form's path of a parameter: each type keeps its own while one tries another."""
     return f"config.{kind}.{name}"
@@ -124,46 +155,60 @@ def model_id_path(kind: ModelType, provider: Provider) -> str:
     return f"model_id.{kind}.{provider.id}"
 
 
-def escaped(text: str) -> str:
-    """A stop sequence as it can be seen and typed: a line break as ``\\n``."""
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+def toggle_path(kind: ModelType, item: ConfigField, known: Mapping[str, Any]) -> str:
+    """The form's path of a toggle: one that begins as it usually does not is another one, so that what is known of a
+    model turns none that was set by hand."""
+    is_usual = known.get(item.name, item.default) == item.default
+    return config_path(kind, item.name) + ("" if is_usual else ".known")
 
 
-def unescaped(text: str) -> str:
-    """The stop sequence that was typed."""
-    parts = text.split("\\\\")
-    return "\\".join(part.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r") for part in parts)
+def joined(entries: Iterable[str]) -> str:
+    """A list as it is seen and typed, in one line: a comma in an entry as ``\\,``, a line break as ``\\n``, a space at
+    its beginning or end as ``\\s``."""
+    return ", ".join(map(_escaped, entries))
 
 
-def start_config(form: Form, kind: ModelType) -> None:
-    """Give the parameters of a type their defaults, where nothing was typed."""
+def listed(text: str) -> list[str]:
+    """The list that was typed."""
+    found = (entry.strip(" ") for entry in _ENTRY.findall(text))
+    return [re.sub(r"\\(.)", lambda pair: _UNESCAPED.get(pair[1], pair[0]), entry) for entry in found if entry]
+
+
+def _escaped(entry: str) -> str:
+    inner = entry.strip(" ")
+    text = "".join(f"\\{_ESCAPES[char]}" if char in _ESCAPES else char for char in inner)
+    before = len(entry) - len(entry.lstrip(" ")) if inner else len(entry)
+    return "\\s" * before + text + "\\s" * (len(entry) - before - len(inner))
+
+
+def start_config(form: Form, kind: ModelType, known: Mapping[str, Any]) -> None:
+    """Give the parameters of a type their first values, where nothing was typed."""
     for item in config_fields(kind):
-        form.start(config_path(kind, item.name), shown_value(item, item.default))
+        if item.kind == "bool":
+            form.start(toggle_path(kind, item, known), known.get(item.name, item.default))
+        else:
+            form.start(config_path(kind, item.name), shown_value(item, item.default))
 
 
 def shown_value(item: ConfigField, value: Any) -> Any:
     """A parameter's value as its field holds it."""
     if item.kind == "list":
-        return [escaped(entry) if item.name == "stop_sequences" else entry for entry in value or ()]
+        return joined(value or ())
     return float(value) if item.kind == "float" and value is not None else value
 
 
-def _config(form: Form, kind: ModelType) -> dict[str, Any]:
-    """The parameters. One that was emptied is sent as None, for the library to refuse unless it may be empty; only what
-    was never filled in is left out, and asked for."""
-    typed = {item: form.get(config_path(kind, item.name)) for item in config_fields(kind)}
-    is_new = form.model is None
-    return {
-        item.name: _sent(item, value)
-        for item, value in typed.items()
-        if value is not None or not (is_new and item.required)
-    }
-
-
-def _sent(item: ConfigField, value: Any) -> Any:
-    if item.kind == "list":
-        return [unescaped(entry) if item.name == "stop_sequences" else entry for entry in value or ()]
-    return value
+def _config(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
+    """The parameters. An empty field takes what is known of the model. One that was emptied all the same is sent as
+    None, for the library to refuse unless it may be empty; only what was never filled in is left out, and asked for."""
+    of_model, is_new = known(form, kind, provider), form.model is None
+    found: dict[str, Any] = {}
+    for item in config_fields(kind):
+        path = toggle_path(kind, item, of_model) if item.kind == "bool" else config_path(kind, item.name)
+        typed = form.get(path)
+        value = of_model.get(item.name) if typed is None else listed(typed) if item.kind == "list" else typed
+        if value is not None or not (is_new and item.required):
+            found[item.name] = value
+    return found
 
 
 def _start_with(form: Form, model: Model) -> None:

@@ -20,6 +20,8 @@ LOCKED = (
     "register it anew."
 )
 
+_FRAME, _LINE, _GAP, _BUTTON = 18, 24, 16, 56  # pixels
+_WIDTH = 105  # characters in a line
 _PATIENCE = 1.0
 _SLOW = "This can take up to 15 seconds, and longer where a model has to be loaded first."
 _NO_BREAK = "\u00a0"
@@ -57,6 +59,20 @@ def show(result: TestResult) -> None:
         st.caption(" · ".join(facts))
     if "answer" in result.details:
         st.caption(f"Answer: {plain(result.details['answer'])}")
+
+
+def height(result: TestResult) -> int:
+    """The room that a result takes at the page's usual width, in pixels."""
+    texts = ["stages", result.message, " · ".join(_facts(result)), result.details.get("answer", "")]
+    lines = [1 + len(text) // _WIDTH for text in texts if text]
+    button = _BUTTON if measured(result) else 0
+    return _FRAME + sum(_LINE * number + _GAP for number in lines) + button
+
+
+def show_outdated() -> None:
+    """Say that there was a result, of what is not there any more."""
+    st.markdown(f"{_AHEAD} Changed since the last test.]")
+    st.caption("Test the connection again.")
 
 
 def measured(result: TestResult) -> int | None:

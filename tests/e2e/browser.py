@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, WebSocket, expect, sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from registry import Actor
@@ -167,13 +169,20 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visitor:
-    """One tab of a browser, which knows when a rerun of the page has ended and keeps all that it was sent."""
+    """One tab of a browser, which knows when a rerun of the page has ended and keeps all that it was sent.
+
+    Attributes:
+        hosts: whom it asked for anything.
+        frames: what the server sent; ``requests`` is what it asked of the server, each with all the fields' values.
+        faults: errors of its scripts.
+    """
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self.url = url
         self.hosts: set[str] = set()
         self.frames: list[bytes] = []
+        self.requests: list[ClientState] = []
         self.faults: list[str] = []
         self._runs = 0
         page.set_default_timeout(TIMEOUT * 1000)
@@ -301,6 +310,12 @@ class Visitor:
     def _listen(self, socket: WebSocket) -> None:
         self.hosts.add(_host(socket.url))
         socket.on("framereceived", self._received)
+        socket.on("framesent", self._sent)
+
+    def _sent(self, data: bytes | str) -> None:
+        message = BackMsg.FromString(data if isinstance(data, bytes) else data.encode())
+        if message.WhichOneof("type") == "rerun_script":
+            self.requests.append(message.rerun_script)
 
     def _received(self, data: bytes | str) -> None:
         if isinstance(data, str):

@@ -64,8 +64,6 @@ class Dashboard:
             path = name.replace("__", ".")
             widget = self.field(path)
             assert not getattr(widget, "disabled", False), f"{path} is disabled"
-            if path == "model_id" and value is not None and value not in widget.options:
-                widget.options.append(value)  # typed, not chosen
             widget.set_value(value)
             if path in ("type", "provider", "model_id", "status"):
                 self.run()
@@ -168,7 +166,7 @@ def path_of(key: str) -> str:
     path = re.sub(r"^form_\d+_", "", key)
     if path.startswith("model_id."):
         return "model_id"
-    return re.sub(r"^(config|connection)\.[a-z_]+\.", r"\1.", path)
+    return re.sub(r"^(config|connection)\.[a-z_]+\.", r"\1.", path).removesuffix(".known")
 
 
 def unescaped(text: str) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from registry import Registry
-from registry.catalog import known_model
+from registry.catalog import known_model, known_models
 from registry.providers import PROVIDERS, Need
 from registry.records import ModelType
 from registry.specs import config_fields
 from tests.factories import CANARY, created, embedding, generation
-from tests.pages.driver import Dashboard
+from tests.pages.driver import Dashboard, unescaped
 
 SERVED = {
     "embedding": ["ollama", "openai", "azure", "gemini", "cohere", "qwen", "mistral", "lmstudio", "openai_compatible"],
@@ -75,7 +75,7 @@ def filled(dashboard: Dashboard, kind: str = "generation", provider: str = "open
 def test_only_providers_that_serve_the_type(form: Dashboard, kind: str) -> None:
     """The choice of providers follows the type: Anthropic and DeepSeek have no embedding models."""
     form.put(type=ModelType(kind))
-    assert form.field("provider").options == [PROVIDERS[id].label for id in SERVED[kind]]
+    assert list(map(unescaped, form.field("provider").options)) == [PROVIDERS[id].label for id in SERVED[kind]]
 
 
 def test_the_table_of_providers_is_complete() -> None:
@@ -125,7 +125,7 @@ def test_parameters_begin_with_their_defaults(form: Dashboard, kind: str) -> Non
     form.put(type=ModelType(kind), provider="ollama")
     for item in config_fields(kind):
         value = form.field(f"config.{item.name}").value
-        assert value == (list(item.default) if item.kind == "list" else item.default), item.name
+        assert value == ("" if item.kind == "list" else item.default), item.name
 
 
 def test_all_that_was_entered_is_saved(dashboard: Dashboard, reg: Registry) -> None:
@@ -144,7 +144,7 @@ def test_all_that_was_entered_is_saved(dashboard: Dashboard, reg: Registry) -> N
         config__timeout_seconds=600,
         config__cost_per_1m_input=0.0,
         config__cost_per_1m_output=12.5,
-        config__tags=["fast", "eu"],
+        config__tags="fast, eu",
         is_default=True,
     ).click("Add model")
     model = reg.models.get("Whole")
@@ -161,49 +161,102 @@ def test_all_that_was_entered_is_saved(dashboard: Dashboard, reg: Registry) -> N
 
 
 def test_stop_sequences_are_typed_as_they_are_seen(dashboard: Dashboard, reg: Registry) -> None:
-    """A line break is typed as backslash and n, a backslash as two."""
-    filled(dashboard, "ner", config__stop_sequences=["\\n\\n", "END", "a\\\\n"]).click("Add model")
-    assert reg.models.get("Some model").config["stop_sequences"] == ("\n\n", "END", "a\\n")
+    """Between commas; a line break is typed as backslash and n, a backslash as two."""
+    filled(dashboard, "ner", config__stop_sequences="\\n\\n, END,, a\\\\n ,\\s\\,").click("Add model")
+    assert reg.models.get("Some model").config["stop_sequences"] == ("\n\n", "END", "a\\n", " ,")
 
 
-def test_a_known_model_fills_in_what_is_known(form: Dashboard) -> None:
-    """Choosing a known model id fills in its name and parameters, and says where they come from."""
-    known = known_model("embedding", "openai", "text-embedding-3-large")
+def known_of(kind: str, model_id: str) -> dict[str, Any]:
+    """What is known of a model of OpenAI."""
+    known = known_model(kind, "openai", model_id)
     assert known is not None
+    return dict(known.config)
+
+
+def test_what_is_known_stands_in_empty_fields(form: Dashboard) -> None:
+    """In grey, with where it comes from; the id stands for the name. Nothing is put into a field, where it could meet
+    what is being typed."""
     form.put(type=ModelType.EMBEDDING, provider="openai", model_id="text-embedding-3-large")
-    assert form.field("name").value == "text-embedding-3-large"
-    assert form.field("config.dimensions").value == 3072 == known.config["dimensions"]
-    assert form.field("config.max_tokens").value == known.config["max_tokens"]
-    assert known.source in form.text
+    known = known_of("embedding", "text-embedding-3-large")
+    for name in ("dimensions", "max_tokens"):
+        field = form.field(f"config.{name}")
+        assert (field.value, field.placeholder) == (None, str(known[name]))
+    name = form.field("name")
+    assert (name.value, name.placeholder) == ("", "If left empty: text-embedding-3-large")
+    assert "price map" in form.text
 
 
-def test_typed_values_are_not_overwritten(form: Dashboard) -> None:
-    """What somebody typed stays when a known model is chosen; a button offers to take the known values after all."""
-    form.put(type=ModelType.GENERATION, provider="openai", name="Mine", config__context_window=5000)
-    form.put(model_id="gpt-4o")
-    known = known_model("generation", "openai", "gpt-4o")
-    assert known is not None
-    assert form.field("name").value == "Mine"
-    assert form.field("config.context_window").value == 5000
-    assert form.field("config.max_output_tokens").value == known.config["max_output_tokens"]
-    form.click("Use these values")
-    assert form.field("config.context_window").value == known.config["context_window"]
+def test_what_is_left_empty_is_saved_as_known(dashboard: Dashboard, reg: Registry) -> None:
+    """Name, limits, prices and abilities of a known model need no typing."""
+    dashboard.open("edit").put(type=ModelType.GENERATION, provider="openai", model_id="gpt-4o", api_key=CANARY)
+    dashboard.click("Add model")
+    model = reg.models.get("gpt-4o")
+    assert known_of("generation", "gpt-4o").items() <= model.config.items()
+
+
+def test_typed_values_come_before_what_is_known(dashboard: Dashboard, reg: Registry) -> None:
+    """Typed before or after the model was chosen; a switch that was set by hand stays, too."""
+    dashboard.open("edit").put(type=ModelType.GENERATION, provider="openai", name="Mine", config__context_window=50_000)
+    dashboard.put(model_id="gpt-4o").put(config__cost_per_1m_input=9.0, config__supports_vision=False, api_key=CANARY)
+    dashboard.click("Add model")
+    own = {"context_window": 50_000, "cost_per_1m_input": 9, "supports_vision": False}
+    known = {**known_of("generation", "gpt-4o"), **own}
+    assert known.items() <= reg.models.get("Mine").config.items()
+
+
+def test_known_values_can_take_the_place_of_typed_ones(form: Dashboard) -> None:
+    """A button empties the fields that hold something else; the name stays."""
+    form.put(type=ModelType.GENERATION, provider="openai", name="Mine", model_id="gpt-4o")
+    assert "Use these values" not in form.buttons
+    form.put(config__context_window=5000, config__supports_vision=False).run().click("Use these values")
+    assert (form.field("config.context_window").value, form.field("config.supports_vision").value) == (None, True)
     assert form.field("name").value == "Mine"
     assert "Use these values" not in form.buttons
 
 
-def test_another_known_model_replaces_what_the_first_filled_in(form: Dashboard) -> None:
-    """Values that came from the catalogue, untouched, make way for those of the next model chosen."""
+@pytest.mark.parametrize("other", [{"model_id": "unknown"}, {"provider": "mistral"}], ids=str)
+def test_nothing_of_another_model_stays(form: Dashboard, other: dict[str, Any]) -> None:
+    """What was known of a model goes with it: limits, prices and abilities, but not what was typed."""
+    form.put(type=ModelType.GENERATION, provider="openai", model_id="gpt-4o", config__max_output_tokens=77)
+    assert form.field("config.supports_vision").value
+    form.put(**other)
+    assert not form.field("config.supports_vision").value
+    empty = [form.field(f"config.{name}") for name in ("context_window", "cost_per_1m_input", "cost_per_1m_output")]
+    assert [(field.value, field.placeholder) for field in empty] == [(None, "")] * 3
+    assert form.field("config.max_output_tokens").value == 77
+
+
+def test_another_known_model_takes_its_place(form: Dashboard) -> None:
+    """What is shown is of the model that is chosen now."""
     form.put(type=ModelType.EMBEDDING, provider="openai", model_id="text-embedding-3-large")
     form.put(model_id="text-embedding-3-small")
-    assert (form.field("config.dimensions").value, form.field("name").value) == (1536, "text-embedding-3-small")
+    assert form.field("config.dimensions").placeholder == "1536"
+    assert form.field("name").placeholder == "If left empty: text-embedding-3-small"
+
+
+def test_known_models_are_found_by_parts_of_their_name(form: Dashboard) -> None:
+    """All are offered, then those that hold what is typed, in any case and order; choosing one enters its id."""
+
+    def offered() -> list[str]:
+        return [unescaped(id) for id in form.at.button_group(key="known_1").options]
+
+    form.put(type=ModelType.GENERATION, provider="openai")
+    assert offered() == [model.model_id for model in known_models("generation", "openai")]
+    form.put(model_id="MINI 4.1")
+    assert offered() == ["gpt-4.1-mini", "gpt-4.1-mini-2025-04-14"]
+    form.at.button_group(key="known_1").set_value("gpt-4.1-mini")
+    form.run()
+    assert form.field("model_id").value == "gpt-4.1-mini"
+    assert offered() == ["gpt-4.1-mini-2025-04-14"]
+    form.put(model_id="no such thing")
+    assert "No known model has this in its name." in form.text
 
 
 def test_each_provider_keeps_what_was_typed_for_it(form: Dashboard) -> None:
     """Trying another type or provider and coming back loses nothing but the key's visibility."""
     form.put(type=ModelType.GENERATION, provider="azure", name="Mine", config__temperature=0.0)
     form.put(connection__deployment="prod", model_id="typed-id").put(provider="openai")
-    assert form.field("model_id").value is None
+    assert form.field("model_id").value == ""
     form.put(type=ModelType.EMBEDDING).put(type=ModelType.GENERATION, provider="azure")
     assert form.field("connection.deployment").value == "prod"
     assert form.field("model_id").value == "typed-id"
@@ -211,24 +264,34 @@ def test_each_provider_keeps_what_was_typed_for_it(form: Dashboard) -> None:
 
 
 def test_a_provider_that_does_not_serve_the_new_type_is_let_go(form: Dashboard) -> None:
-    """After choosing Anthropic, a change to embedding leaves no provider chosen: it has none there."""
-    form.put(type=ModelType.GENERATION, provider="anthropic").put(type=ModelType.EMBEDDING)
+    """After choosing Anthropic, a change to embedding leaves no provider chosen, and says why; back at the type before,
+    it is chosen again, with what was typed."""
+    form.put(type=ModelType.GENERATION, provider="anthropic", name="Mine").put(type=ModelType.EMBEDDING)
     assert form.field("provider").value is None
     assert form.fields == ["type", "provider"]
+    assert "Anthropic has no embedding models here. Choose another provider." in [info.value for info in form.at.info]
+    form.put(type=ModelType.GENERATION)
+    assert (form.field("provider").value, form.field("name").value) == ("anthropic", "Mine")
+
+
+def test_a_provider_cannot_be_taken_back(form: Dashboard) -> None:
+    """Only another one can be chosen: the fields below do not vanish with what was typed."""
+    form.put(provider="openai", name="Mine").put(provider=None)
+    assert (form.field("provider").value, form.field("name").value) == ("openai", "Mine")
 
 
 MEGABYTE = "x" * 1_000_000
 TOO_LONG = "At most 255 characters."
 CONTROL = "Must not hold control characters."
 BAD: list[tuple[str, str, dict[str, Any], dict[str, str]]] = [
-    ("generation", "openai", {"name": ""}, {"name": "Required."}),
+    ("generation", "openai", {"name": "", "model_id": ""}, {"name": "Required.", "model_id": "Required."}),
     ("generation", "openai", {"name": "   "}, {"name": "Required."}),
     ("generation", "openai", {"name": "n" * 256}, {"name": TOO_LONG}),
     ("generation", "openai", {"name": MEGABYTE}, {"name": TOO_LONG}),
     ("generation", "openai", {"name": "a\x07b"}, {"name": CONTROL}),
     ("generation", "openai", {"name": "a\u202eb"}, {"name": CONTROL}),
     ("generation", "openai", {"name": "os.environ/HOME"}, {"name": "Must not refer to the environment"}),
-    ("generation", "openai", {"model_id": None}, {"model_id": "Required."}),
+    ("generation", "openai", {"model_id": ""}, {"model_id": "Required."}),
     ("generation", "openai", {"model_id": "m" * 256}, {"model_id": TOO_LONG}),
     ("generation", "openai", {"model_id": MEGABYTE}, {"model_id": TOO_LONG}),
     ("generation", "openai", {"model_id": "a\nb"}, {"model_id": CONTROL}),
@@ -264,10 +327,9 @@ BAD: list[tuple[str, str, dict[str, Any], dict[str, str]]] = [
     ("embedding", "ollama", {"config__dimensions": 8193}, {"config.dimensions": "Must be at most 8,192."}),
     ("embedding", "ollama", {"config__max_tokens": 200_001}, {"config.max_tokens": "Must be at most 200,000."}),
     ("embedding", "ollama", {"config__batch_size": -1}, {"config.batch_size": "Must be at least 1."}),
-    ("embedding", "ollama", {"config__tags": [""]}, {"config.tags": "Must not be empty."}),
-    ("embedding", "ollama", {"config__tags": ["t" * 51]}, {"config.tags": "At most 50 characters."}),
-    ("embedding", "ollama", {"config__tags": [MEGABYTE]}, {"config.tags": "At most 50 characters."}),
-    ("embedding", "ollama", {"config__tags": [str(n) for n in range(21)]}, {"config.tags": "At most 20 entries."}),
+    ("embedding", "ollama", {"config__tags": "t" * 51}, {"config.tags": "At most 50 characters."}),
+    ("embedding", "ollama", {"config__tags": MEGABYTE}, {"config.tags": "At most 50 characters."}),
+    ("embedding", "ollama", {"config__tags": ",".join(map(str, range(21)))}, {"config.tags": "At most 20 entries."}),
     ("generation", "ollama", {"config__temperature": 2.05}, {"config.temperature": "Must be at most 2."}),
     ("generation", "ollama", {"config__temperature": -0.1}, {"config.temperature": "Must be at least 0."}),
     ("generation", "ollama", {"config__temperature": float("nan")}, {"config.temperature": "Must be a number."}),
@@ -283,9 +345,9 @@ BAD: list[tuple[str, str, dict[str, Any], dict[str, str]]] = [
         {"config.max_output_tokens": "Must not exceed the context window (2,000)."},
     ),
     ("ner", "ollama", {"config__max_tokens": None}, {"config.max_tokens": "Required."}),
-    ("ner", "ollama", {"config__stop_sequences": ["\x00"]}, {"config.stop_sequences": "Must not hold control"}),
-    ("ner", "ollama", {"config__stop_sequences": list("abcdefghi")}, {"config.stop_sequences": "At most 8 entries."}),
-    ("ner", "ollama", {"config__stop_sequences": [MEGABYTE]}, {"config.stop_sequences": "At most 100 characters."}),
+    ("ner", "ollama", {"config__stop_sequences": "\x00"}, {"config.stop_sequences": "Must not hold control"}),
+    ("ner", "ollama", {"config__stop_sequences": "a,b,c,d,e,f,g,h,i"}, {"config.stop_sequences": "At most 8 entries."}),
+    ("ner", "ollama", {"config__stop_sequences": MEGABYTE}, {"config.stop_sequences": "At most 100 characters."}),
     ("generation", "ollama", {"status": "inactive", "is_default": True}, {"is_default": "Only an active model"}),
 ]
 
@@ -336,7 +398,7 @@ def test_adding_a_default_replaces_the_one_before(dashboard: Dashboard, reg: Reg
 
 def test_a_typed_key_stays_in_its_field_until_it_is_saved(dashboard: Dashboard, reg: Registry) -> None:
     """After a failed save the key need not be typed again; after a saved one it is nowhere any more."""
-    filled(dashboard, name="").click("Add model")
+    filled(dashboard, name=" ").click("Add model")
     assert dashboard.field("api_key").value == CANARY
     assert CANARY.encode() in dashboard.remembered()  # the control: it would be found
     assert CANARY.encode() not in dashboard.sent()
@@ -348,7 +410,7 @@ def test_a_typed_key_stays_in_its_field_until_it_is_saved(dashboard: Dashboard, 
 @pytest.mark.parametrize("way", ["cancel", "leave", "another"])
 def test_a_typed_key_is_forgotten_when_the_form_is_left(dashboard: Dashboard, way: str) -> None:
     """Cancelling, going to another page and opening another form all let go of the key."""
-    filled(dashboard, name="").click("Add model")
+    filled(dashboard, name=" ").click("Add model")
     if way == "cancel":
         dashboard.click("Cancel")
     elif way == "leave":

@@ -25,7 +25,8 @@ def _entries(reg: Registry) -> int:
 
 AWKWARD = [
     generation(config={"temperature": 0, "top_p": 0, "top_k": None, "cost_per_1m_input": 0, "tags": ["b", "a"]}),
-    ner(config={"stop_sequences": ["\n\n", "a\\n", "\t", " ", "\\"], "top_k": None, "tags": [" x "]}),
+    ner(config={"stop_sequences": ["\n\n", "a\\n", "\t", " ", "\\", ",", "\\,", " , "], "top_k": None}),
+    ner(config={"tags": [" x ", "a, b", "\\", "\\s", "\u00a0y"]}),
     embedding(config={"normalize": False, "distance_metric": "dot", "batch_size": 1000}),
     azure(connection={"deployment": "d", "api_version": "2024-10-21"}),
     ollama(api_endpoint="http://gpu-1.example.com:11434/base"),
@@ -65,7 +66,7 @@ def test_everything_that_may_change(dashboard: Dashboard, reg: Registry) -> None
         connection__deployment="other",
         connection__api_version="",
         config__top_k=5,
-        config__tags=["x"],
+        config__tags="x",
         config__supports_vision=True,
         is_default=True,
     ).click("Save changes")
@@ -81,7 +82,7 @@ def test_optional_values_can_be_cleared(dashboard: Dashboard, reg: Registry) -> 
         reg, generation(config={"top_k": 5, "cost_per_1m_input": 1, "tags": ["x"]}, connection={"organization": "o"})
     )
     dashboard.open("edit", id=model.id)
-    dashboard.put(config__top_k=None, config__cost_per_1m_input=None, config__tags=[], connection__organization="")
+    dashboard.put(config__top_k=None, config__cost_per_1m_input=None, config__tags="", connection__organization="")
     dashboard.click("Save changes")
     saved = reg.models.get(model.id)
     assert [saved.config[name] for name in ("top_k", "cost_per_1m_input", "tags")] == [None, None, ()]
@@ -102,11 +103,11 @@ def test_an_emptied_parameter_is_a_fault(dashboard: Dashboard, reg: Registry, pa
     [
         ({"name": " "}, "name"),
         ({"name": "n" * 256}, "name"),
-        ({"model_id": None}, "model_id"),
+        ({"model_id": ""}, "model_id"),
         ({"api_endpoint": "javascript:alert(1)"}, "api_endpoint"),
         ({"config__temperature": 2.5}, "config.temperature"),
         ({"config__max_output_tokens": 10_000_000}, "config.max_output_tokens"),
-        ({"config__tags": ["t" * 51]}, "config.tags"),
+        ({"config__tags": "t" * 51}, "config.tags"),
     ],
 )
 def test_bad_edits_are_told_at_their_field(
@@ -141,13 +142,13 @@ def test_the_saved_key_never_comes_back(dashboard: Dashboard, reg: Registry) -> 
         dashboard.run()
 
 
-def test_choosing_a_provider_again_changes_nothing_else(dashboard: Dashboard, reg: Registry) -> None:
-    """A retired model stays retired, though its fields are gone while no provider is chosen."""
+def test_trying_another_provider_changes_nothing_else(dashboard: Dashboard, reg: Registry) -> None:
+    """A retired model stays retired, and keeps its id, when another provider was looked at."""
     model = created(reg, generation(status="inactive"))
-    dashboard.open("edit", id=model.id).put(provider=None).put(provider="openai")
-    assert dashboard.field("status").value == "inactive"
+    dashboard.open("edit", id=model.id).put(provider="mistral").put(provider="openai")
     dashboard.put(name="Renamed").click("Save changes")
-    assert ("Renamed", "inactive") == (reg.models.get(model.id).name, reg.models.get(model.id).status)
+    saved = reg.models.get(model.id)
+    assert ("Renamed", "inactive", model.model_id) == (saved.name, saved.status, saved.model_id)
 
 
 def test_a_saved_key_is_kept(dashboard: Dashboard, reg: Registry) -> None:
@@ -270,16 +271,20 @@ def test_the_type_cannot_change(dashboard: Dashboard, reg: Registry) -> None:
     assert "Embedding model" in dashboard.text
 
 
-LOCKED = {"config.dimensions", "config.normalize", "config.distance_metric"}
+LOCKED = {"provider", "model_id", "config.dimensions", "config.normalize", "config.distance_metric"}
 
 
 def test_the_contract_is_locked_while_kbs_use_it(dashboard: Dashboard, reg: Registry) -> None:
-    """While knowledge bases hold its vectors, what makes them is shown, but fixed; the page names the KBs."""
-    model = created(reg, embedding())
+    """While knowledge bases hold its vectors, what makes them is shown, but fixed; the page names the KBs, says why,
+    and does not offer to change it."""
+    model = created(reg, embedding(config={"dimensions": 256}))
     bound(reg, model, name="Contracts & co")
     dashboard.open("edit", id=model.id)
     assert {path for path in dashboard.fields if dashboard.field(path).disabled} == LOCKED
     assert "Used by 1 knowledge base: Contracts & co." in dashboard.text
+    assert "Provider and model ID are fixed" in dashboard.text
+    assert "Dimensions, normalization and distance metric are fixed" in dashboard.text
+    assert "Use these values" not in dashboard.buttons
     dashboard.put(config__batch_size=8).click("Save changes")
     assert reg.models.get(model.id).config == {**model.config, "batch_size": 8}
 
@@ -294,19 +299,30 @@ def test_the_contract_is_open_while_nobody_uses_it(dashboard: Dashboard, reg: Re
     assert reg.models.get(model.id).config["dimensions"] == 512
 
 
-@pytest.mark.parametrize(
-    "values", [{"model_id": "text-embedding-3-large"}, {"provider": "ollama"}], ids=["model_id", "provider"]
-)
-def test_a_broken_contract_is_refused(dashboard: Dashboard, reg: Registry, values: dict[str, str]) -> None:
-    """Provider and model id belong to the contract too: changing them under a KB is refused with a reason."""
+BROKEN: list[tuple[dict[str, Any], set[str]]] = [
+    ({"model_id": "text-embedding-3-large"}, {"model_id"}),
+    ({"config__dimensions": 512, "config__normalize": False}, {"config.dimensions", "config.normalize"}),
+    ({"provider": "ollama", "model_id": "nomic-embed-text", "api_key": NEW_KEY}, {"provider", "model_id"}),
+]
+
+
+@pytest.mark.parametrize(("values", "at_fault"), BROKEN, ids=str)
+def test_a_contract_that_a_kb_came_to_depend_on_is_refused(
+    dashboard: Dashboard, reg: Registry, values: dict[str, Any], at_fault: set[str]
+) -> None:
+    """Where a KB was bound while the form was open, each field at fault is marked and is as it is saved again, so that
+    the rest of the edit can be saved."""
     model = created(reg, embedding(api_key=CANARY))
+    dashboard.open("edit", id=model.id).put(**values, config__batch_size=8)
     bound(reg, model)
-    dashboard.open("edit", id=model.id).put(**values)
-    if "provider" in values:
-        dashboard.put(model_id="nomic-embed-text", api_key=NEW_KEY)
     dashboard.click("Save changes")
     assert "would no longer fit" in dashboard.errors[0]
+    assert dashboard.faults.keys() == at_fault
+    assert {path for path in dashboard.fields if dashboard.field(path).disabled} == LOCKED
     assert reg.models.get(model.id) == model
+    dashboard.click("Save changes")
+    assert reg.models.get(model.id).config == {**model.config, "batch_size": 8}
+    assert _key(reg, model) == CANARY
 
 
 def test_the_default_stays_active(dashboard: Dashboard, reg: Registry) -> None:

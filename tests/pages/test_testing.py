@@ -37,9 +37,9 @@ def strict(server: Provider) -> Provider:
     return server
 
 
-def embedding_form(form: Dashboard, url: str, dimensions: int = 2) -> Dashboard:
+def embedding_form(form: Dashboard, url: str, dimensions: int | None = 2) -> Dashboard:
     """The form with an embedding model of Ollama, called at this address."""
-    form.put(provider="ollama", model_id="nomic-embed-text", name="Vectors", api_endpoint=url)
+    form.put(provider="ollama", model_id="my-embed", name="Vectors", api_endpoint=url)
     return form.put(config__dimensions=dimensions, config__max_tokens=512)
 
 
@@ -76,6 +76,53 @@ def test_a_new_model_is_tested_before_it_is_saved(dashboard: Dashboard, reg: Reg
     assert logged(reg) == [("Vectors", "ok", False)]
     dashboard.click("Add model")
     assert [model.name for model in reg.models.find()] == ["Vectors"]
+    assert [list(chip) for chip in dashboard.table["test"]] == [["Works · now"]]
+    assert "before its last change" not in dashboard.select_row(0).text
+    assert len(server.requests) == 1
+
+
+def test_what_was_tested_is_remembered_after_a_correction(
+    dashboard: Dashboard, reg: Registry, server: Provider
+) -> None:
+    """A refused attempt to save takes the result away neither from the page nor from the model."""
+    embedding_form(dashboard.open("edit"), server.url).put(name=" ").put(config__batch_size=8)
+    dashboard.put(name="Vectors").click("Test connection").put(name=" ").click("Add model")
+    assert (set(dashboard.faults), marks(dashboard)) == ({"name"}, [PASSED] * 4)
+    dashboard.put(name="Named", config__max_tokens=99, config__tags="eu", status="deprecated").click("Add model")
+    assert [(row.name, row.test_is_current) for row in reg.models.overview()] == [("Named", True)]
+
+
+def test_an_edit_is_remembered_as_tested(dashboard: Dashboard, reg: Registry, server: Provider) -> None:
+    """A test of what was edited is one of the model as soon as it is saved."""
+    model = created(reg, model_at(server.url, name="M"))
+    dashboard.open("edit", id=model.id).put(model_id="other").click("Test connection").click("Save changes")
+    assert [(row.test_ok, row.test_is_current) for row in reg.models.overview()] == [(True, True)]
+    assert len(server.requests) == 1
+
+
+def test_a_result_of_something_else_is_not_remembered(dashboard: Dashboard, reg: Registry, server: Provider) -> None:
+    """What was changed after the test is saved as not tested."""
+    writer_form(dashboard.open("edit"), server.url).click("Test connection").put(config__timeout_seconds=7)
+    dashboard.put(config__context_window=128_000, config__max_output_tokens=4096).click("Add model")
+    assert [(row.test_ok, row.test_is_current) for row in reg.models.overview()] == [(None, False)]
+
+
+def test_nothing_but_what_is_called_is_needed(dashboard: Dashboard, reg: Registry, server: Provider) -> None:
+    """Neither a name nor a limit; dimensions are measured and put into their empty field, and the result stays."""
+    dashboard.open("edit").put(provider="ollama", model_id="my-embed", api_endpoint=server.url)
+    dashboard.click("Test connection")
+    assert (marks(dashboard), dashboard.field("config.dimensions").value) == ([PASSED] * 4, 2)
+    dashboard.click("Add model")
+    assert set(dashboard.faults) == {"config.max_tokens"}
+    dashboard.put(config__max_tokens=512).click("Add model")
+    assert [(row.name, row.test_is_current) for row in reg.models.overview()] == [("my-embed", True)]
+
+
+@pytest.mark.parametrize("kind", [ModelType.GENERATION, ModelType.NER])
+def test_a_writer_needs_no_limit(form: Dashboard, server: Provider, kind: ModelType) -> None:
+    """A test asks for a short answer anyway."""
+    form.put(type=kind, provider="ollama", model_id="my-model", api_endpoint=server.url).click("Test connection")
+    assert marks(form) == [PASSED] * 4
 
 
 def test_the_reply_of_a_writer_is_shown(form: Dashboard, server: Provider) -> None:
@@ -109,7 +156,7 @@ def test_a_failed_test_does_not_keep_from_saving(dashboard: Dashboard, reg: Regi
     """A model can be registered before its server runs."""
     server.fail(500)
     writer_form(dashboard.open("edit"), server.url).click("Test connection").click("Add model")
-    assert [model.name for model in reg.models.find()] == ["Writer"]
+    assert [(row.name, row.test_ok) for row in reg.models.overview()] == [("Writer", False)]
 
 
 def test_wrong_dimensions_are_put_right_by_one_click(dashboard: Dashboard, reg: Registry, server: Provider) -> None:
@@ -175,7 +222,11 @@ LEAVE: dict[str, Callable[[Dashboard], object]] = {
     "another type": lambda form: form.put(type=ModelType.NER),
     "another provider": lambda form: form.put(provider="ollama"),
     "another model": lambda form: form.put(model_id="gpt-4o-mini"),
-    "an attempt to save": lambda form: form.put(name=" ").click("Add model"),
+    "another endpoint": lambda form: form.put(api_endpoint="https://models.example.com/v1").run(),
+    "another key": lambda form: form.put(api_key="k-another").run(),
+    "a connection field": lambda form: form.put(connection__organization="org-1").run(),
+    "a parameter": lambda form: form.put(config__timeout_seconds=9).run(),
+    "a limit": lambda form: form.put(config__max_output_tokens=9).run(),
     "another test": lambda form: form.put(name=" ").click("Test connection"),
     "another page": lambda form: form.click("Cancel").open("edit"),
 }
@@ -183,12 +234,43 @@ LEAVE: dict[str, Callable[[Dashboard], object]] = {
 
 @pytest.mark.parametrize("leave", LEAVE)
 def test_a_result_goes_with_what_it_is_about(form: Dashboard, server: Provider, leave: str) -> None:
-    """It is there as long as the form is about the same, and never comes back."""
+    """It is there as long as all of it is as it was, and never comes back."""
     writer_form(form, server.url).click("Test connection")
     assert marks(form.run()) == [PASSED] * 4
     LEAVE[leave](form)
     assert marks(form) == []
     assert marks(form.run()) == []
+
+
+STAY: dict[str, Callable[[Dashboard], object]] = {
+    "another name": lambda form: form.put(name="Other").run(),
+    "a status": lambda form: form.put(status="deprecated"),
+    "a default": lambda form: form.put(is_default=True).run(),
+    "tags": lambda form: form.put(config__tags="eu").run(),
+    "prices": lambda form: form.put(config__cost_per_1m_input=1.0, config__cost_per_1m_output=2.0).run(),
+    "an ability": lambda form: form.put(config__supports_vision=False).run(),
+    "a window": lambda form: form.put(config__context_window=64_000).run(),
+    "a limit above what a test asks for": lambda form: form.put(config__max_output_tokens=2048).run(),
+    "an attempt to save": lambda form: form.put(name=" ").click("Add model"),
+}
+
+
+@pytest.mark.parametrize("stay", STAY)
+def test_a_result_outlives_what_has_no_part_in_it(form: Dashboard, server: Provider, stay: str) -> None:
+    """The control: what says nothing of the call takes nothing away."""
+    writer_form(form, server.url).click("Test connection")
+    STAY[stay](form)
+    assert marks(form) == [PASSED] * 4
+
+
+def test_a_result_of_a_saved_model_goes_with_its_key(dashboard: Dashboard, reg: Registry, server: Provider) -> None:
+    """Typing another key, or removing the saved one, is another call."""
+    model = created(reg, model_at(server.url, "lmstudio"))
+    for change in ({"api_key": "k-another"}, {"remove_api_key": True}):
+        dashboard.open().open("edit", id=model.id).click("Test connection")
+        assert marks(dashboard) == [PASSED] * 4
+        dashboard.put(**change).run()
+        assert marks(dashboard) == []
 
 
 def test_a_typed_key_stays_in_its_field(form: Dashboard, strict: Provider) -> None:
@@ -335,7 +417,9 @@ def test_columns_and_words_of_the_last_test(dashboard: Dashboard, reg: Registry,
     dashboard.run()
     assert [list(chips) for chips in dashboard.table["test"]] == [["Fails · now"]]
     assert "Tested just now: Ollama answers, but with an error of its own." in dashboard.text
-    reg.models.update(model.id, {"name": "N"}, version=model.version, actor=ADMIN)
+    reg.models.update(model.id, {"name": "N"}, version=1, actor=ADMIN)
+    assert "Tested just now: Ollama answers" in dashboard.run().text
+    reg.models.update(model.id, {"model_id": "another"}, version=2, actor=ADMIN)
     assert "Tested just now, before its last change:" in dashboard.run().text
 
 

@@ -1,0 +1,83 @@
+"""The connection test of what is in the form: its result is there as long as all that it was about stays as it is."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+from registry.providers import Provider
+from registry.records import ModelType, TestResult
+
+from pages.ui import form as forms
+from pages.ui import result
+from pages.ui.form import Form
+from pages.ui.session import registry
+
+
+def begin(form: Form, kind: ModelType, provider: Provider) -> bool:
+    """Before the fields are drawn: let go of a result that is not of what they hold, put what was measured into its
+    field, and tell whether a test is to be made in this run."""
+    path = forms.config_path(kind, "dimensions")
+    if form.measured and form.get(path) is None:
+        form.put(path, form.measured)
+    form.measured = None
+    if form.result and form.tested != forms.mark(kind, forms.values(form, kind, provider)):
+        form.result = None
+    wanted, form.wants_test = form.wants_test, False
+    form.is_watched = wanted or form.result is not None
+    return wanted
+
+
+def ask(form: Form) -> None:
+    """Have the next run make a test."""
+    form.forget_faults()
+    form.result, form.tested = None, ""
+    form.wants_test = True
+
+
+def run(form: Form, kind: ModelType, provider: Provider) -> None:
+    """Test what is in the form. Nothing of what is sent is kept: a typed key stays in its field.
+
+    Raises:
+        RegistryError: nothing was sent.
+    """
+    sent, test = forms.values(form, kind, provider), registry().models.test
+    call = partial(test, form.model.id, sent) if form.model else partial(test, sent)
+    found = result.run(call, f"{sent['model_id'] or 'the model'} at {provider.label}")
+    if found.ok and kind is ModelType.EMBEDDING and sent["config"].get("dimensions") is None:
+        form.measured = found.details["dimensions"]
+        sent["config"]["dimensions"] = form.measured
+    form.result, form.tested = found, forms.mark(kind, sent)
+    form.height = result.height(found)
+
+
+def of(form: Form, kind: ModelType, provider: Provider) -> TestResult | None:
+    """The result that is of exactly what the fields hold, to be saved with it."""
+    return form.result if form.tested == forms.mark(kind, forms.values(form, kind, provider)) else None
+
+
+def show(form: Form, kind: ModelType, *, locked: bool) -> None:
+    """The result, or that there was one until something was changed: in as much room, so that nothing below moves."""
+    if not form.tested:
+        return
+    with st.container(border=True, height=form.height):
+        if form.result is None:
+            result.show_outdated()
+            return
+        result.show(form.result)
+        measured = result.measured(form.result)
+        if measured and locked:
+            st.caption(result.LOCKED)
+        elif measured:
+            st.button(
+                f"Use {measured:,} dimensions",
+                icon=":material/input:",
+                on_click=_use,
+                args=(form, kind, measured),
+                key="use_measured",
+            )
+
+
+def _use(form: Form, kind: ModelType, dimensions: int) -> None:
+    form.put(forms.config_path(kind, "dimensions"), dimensions)
+    ask(form)
