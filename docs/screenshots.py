@@ -39,7 +39,7 @@ def edit(visitor: Visitor) -> None:
     """Adding an embedding model that the catalogue knows."""
     visitor.open("/edit")
     visitor.choose("Provider", "OpenAI")
-    visitor.choose("Model ID", "text-embedding-3-small")
+    visitor.enter("Model ID", "text-embedding-3-small")
     visitor.page.mouse.move(5, 400)
 
 

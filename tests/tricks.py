@@ -41,3 +41,13 @@ TRICKS = (
     "--- === ***",
     "\\*back\\slash\\:",
 )
+
+
+def names(most: int = 250) -> list[str]:
+    """Names of models that are made of all of these, each as long as a name may be."""
+    made = [""]
+    for trick in TRICKS:
+        if len(made[-1]) + len(trick) >= most:
+            made.append("")
+        made[-1] = f"{made[-1]} {trick}".strip()
+    return made

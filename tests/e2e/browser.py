@@ -218,12 +218,16 @@ class Visitor:
             self.page.get_by_role("button", name=name, exact=True).click()
 
     def choose(self, label: str, option: str) -> None:
-        """Choose from a list, and wait for the page to follow."""
+        """Choose from a list or a row of buttons, and wait for the page to follow."""
         with self.rerun():
             self.pick(label, option)
 
     def pick(self, label: str, option: str) -> None:
-        """Choose from a list that the page does not follow at once."""
+        """Choose from a list or a row of buttons that the page does not follow at once."""
+        row = self.page.get_by_role("radiogroup", name=label, exact=True)
+        if row.count():
+            row.get_by_role("radio", name=option, exact=True).click()
+            return
         field = self.page.get_by_role("combobox", name=label)
         chosen = self.page.get_by_role("option", name=option, exact=True)
         field.click()
@@ -238,11 +242,9 @@ class Visitor:
         field.blur()
 
     def enter(self, label: str, text: str) -> None:
-        """Type into a list what it does not hold, and wait for the page to follow."""
-        field = self.page.get_by_role("combobox", name=label)
-        field.fill(text)
+        """Fill in a field that the page follows, and wait until it has."""
         with self.rerun():
-            field.press("Enter")
+            self.page.get_by_label(label, exact=True).fill(text)
 
     def cells(self, title: str) -> Locator:
         """A column of the page's table, as it is read aloud."""

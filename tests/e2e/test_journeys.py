@@ -25,8 +25,8 @@ def test_a_model_from_its_registration_to_its_end(visitor: Visitor, reg: Registr
 
     visitor.click("Add the first model")
     visitor.choose("Provider", "OpenAI")
-    visitor.choose("Model ID", "text-embedding-3-small")
-    expect(page.get_by_role("spinbutton", name="Dimensions")).to_have_value("1536")
+    visitor.enter("Model ID", "text-embedding-3-small")
+    expect(page.get_by_role("spinbutton", name="Dimensions")).to_have_attribute("placeholder", "1536")
     visitor.type("Name", "Vectors")
     visitor.type("API key", CANARY)
     visitor.click("Add model")
@@ -37,7 +37,7 @@ def test_a_model_from_its_registration_to_its_end(visitor: Visitor, reg: Registr
         with visitor.rerun():
             page.get_by_role("radio", name="Generation").locator("..").click()
         visitor.choose("Provider", "OpenAI")
-        visitor.choose("Model ID", "gpt-4o")
+        visitor.enter("Model ID", "gpt-4o")
         visitor.type("Name", name)
         visitor.type("API key", CANARY)
         visitor.click("Add model")
@@ -182,7 +182,7 @@ def test_a_key_never_comes_back(visitor: Visitor, reg: Registry) -> None:
     not after saving, not on any page."""
     visitor.open("/edit")
     visitor.choose("Provider", "OpenAI")
-    visitor.choose("Model ID", "text-embedding-3-small")
+    visitor.enter("Model ID", "text-embedding-3-small")
     visitor.type("Name", " ")
     visitor.type("API key", CANARY)
     visitor.click("Add model")
@@ -222,17 +222,27 @@ def test_the_form_has_names_for_everything(visitor: Visitor) -> None:
     visitor.open("/edit")
     visitor.choose("Provider", "Azure OpenAI")
     names = {
-        "combobox": ["Provider", "Model ID", "Distance metric", "Tags (optional)", "Status"],
-        "textbox": ["Name", "Endpoint", "API key", "Deployment", "API version (optional)"],
+        "radiogroup": ["Type", "Provider", "Known models", "Distance metric", "Status"],
+        "textbox": [
+            "Model ID",
+            "Name",
+            "Endpoint",
+            "API key",
+            "Deployment",
+            "API version (optional)",
+            "Tags (optional)",
+        ],
         "spinbutton": ["Dimensions", "Max tokens", "Batch size"],
         "switch": ["Normalize", "Default embedding model"],
-        "radio": ["Embedding", "Generation", "NER"],
+        "radio": ["Embedding", "Generation", "NER", "Azure OpenAI", "cosine", "Active"],
         "heading": ["Add model", "Model", "Connection", "Parameters", "Use"],
         "button": ["Cancel", "Add model"],
     }
     for role, expected in names.items():
         for name in expected:
             expect(visitor.page.get_by_role(role, name=name, exact=True)).to_have_count(1)  # type: ignore[arg-type]
+    levels = [int(heading.evaluate("it => it.localName[1]")) for heading in visitor.page.get_by_role("heading").all()]
+    assert levels == [1, 2, 2, 2, 2]
 
 
 def test_names_never_become_links(visitor: Visitor, reg: Registry) -> None:

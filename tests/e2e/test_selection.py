@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
+from sqlalchemy import Engine, update
 
 from registry import Registry, Settings
+from registry.tables import ModelStateRow
 from tests.e2e.browser import Server, Visitor, apart
 from tests.factories import ADMIN, AUDITOR, KEY_A, created, generation, ollama
 from tests.fake_proxy import FakeProxy
-from tests.providers import Provider, model_at
+from tests.providers import model_at
 
 pytestmark = pytest.mark.e2e
 
@@ -33,7 +33,7 @@ def store_url(sqlite_url: str) -> str:
 def several(visitor: Visitor, reg: Registry) -> Visitor:
     """The list of active models, with GPT-4.1 selected."""
     for name in ("Claude", "GPT-4.1", "GPT-4o", "Llama"):
-        created(reg, generation(name=name))
+        created(reg, generation(name=name, model_id=name.lower()))
     visitor.open("/?status=active")
     visitor.tick("GPT-4.1")
     assert visitor.ticked == ["GPT-4.1"]
@@ -174,37 +174,24 @@ def test_applying_a_difference_ends_the_selection(
     expect(visitor.page.get_by_text("The proxy serves what the registry says.")).to_be_visible()
 
 
-@pytest.fixture
-def failing() -> Iterator[Provider]:
-    """A provider that refuses, and says why at length."""
-    with closing(Provider()) as provider:
-        provider.fail(400, json.dumps({"error": {"message": "It does not do that, for this reason. " * 30}}))
-        yield provider
-
-
 NAMES = {"untested": "Untested", "long": LONG[:255], "failing": "Failing", "behind": "Behind"}
+REASON = "It does not do that, for this reason. " * 10
 
 
 @pytest.fixture
 def states(
-    proxied: Callable[..., Visitor],
-    reg: Registry,
-    failing: Provider,
-    fake_proxy: FakeProxy,
-    connect: Callable[[Settings], Registry],
-    sqlite_url: str,
+    proxied: Callable[..., Visitor], reg: Registry, fake_proxy: FakeProxy, raw: Engine
 ) -> Callable[..., Visitor]:
     """The same, with models that have much to tell: of a test that failed, of a proxy that does not follow."""
-    visit = proxied
-    visit().open()  # once it has started, nothing brings the proxy up to date unasked
-    behind = connect(Settings(sqlite_url, [KEY_A], fake_proxy.url, fake_proxy.master_key))
-    for name in (NAMES["untested"], NAMES["long"]):
-        created(behind, generation(name=name))
-    created(behind, model_at(failing.url, "ollama", "generation", name=NAMES["failing"]))
-    assert not reg.models.test(NAMES["failing"], actor=ADMIN).ok
+    proxied().open()  # once it has started, nothing brings the proxy up to date unasked
     fake_proxy.stop()
-    created(behind, generation(name=NAMES["behind"]))
-    return visit
+    created(reg, model_at("http://127.0.0.1:9", "ollama", name=NAMES["failing"]))
+    assert not reg.models.test(NAMES["failing"], actor=ADMIN).ok
+    with raw.begin() as connection:
+        connection.execute(update(ModelStateRow).values(test_message=REASON, proxy_message=REASON))
+    for state in ("untested", "long", "behind"):
+        created(reg, generation(name=NAMES[state]))
+    return proxied
 
 
 def top(visitor: Visitor) -> float:
@@ -235,22 +222,20 @@ def test_the_bar_says_all_of_it(states: Callable[..., Visitor]) -> None:
     """What is cut is read in full at the mark behind it; each action can be reached in a narrow window, too; and the
     table's own buttons, which appear above it, cover none of them."""
     visitor = states()
-    visitor.page.set_viewport_size({"width": 700, "height": 850})
+    page = visitor.page
+    page.set_viewport_size({"width": 700, "height": 850})
+    for state, told in (("failing", REASON.strip()), ("long", LONG[:255].strip())):
+        visitor.open()
+        visitor.tick(NAMES[state])
+        page.get_by_test_id("stMain").get_by_test_id("stTooltipIcon").last.hover()
+        expect(page.get_by_test_id("stTooltipContent")).to_contain_text(told)
     visitor.open()
-    for state, told in (("failing", "for this reason. It does not do that"), ("long", "and it goes on A name of")):
-        visitor.tick(NAMES[state])
-        mark = visitor.page.get_by_test_id("stMain").get_by_test_id("stTooltipIcon").last
-        mark.hover()
-        tooltip = visitor.page.get_by_test_id("stTooltipContent")
-        expect(tooltip).to_contain_text(told)
-        visitor.page.mouse.move(1, 1)
-        visitor.tick(NAMES[state])
     visitor.tick(NAMES["behind"])
     for name in ("Edit", "Test", "Set as default", "Deactivate", "Deprecate", "Delete", "Sync with proxy"):
         action = button(visitor, name)
         action.scroll_into_view_if_needed()
         expect(action).to_be_in_viewport(ratio=1)
-        visitor.page.get_by_test_id("stDataFrame").hover(position={"x": 300, "y": 100})
-        tools = visitor.page.get_by_test_id("stElementToolbar").first
+        page.get_by_test_id("stDataFrame").hover(position={"x": 300, "y": 100})
+        tools = page.get_by_test_id("stElementToolbar").first
         expect(tools).to_be_visible()
         assert apart(action, tools)
