@@ -226,7 +226,7 @@ class Visitor:
         """Choose from a list or a row of buttons that the page does not follow at once."""
         row = self.page.get_by_role("radiogroup", name=label, exact=True)
         if row.count():
-            row.get_by_role("radio", name=option, exact=True).click()
+            row.get_by_text(option, exact=True).click()
             return
         field = self.page.get_by_role("combobox", name=label)
         chosen = self.page.get_by_role("option", name=option, exact=True)

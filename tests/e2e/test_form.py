@@ -187,10 +187,8 @@ def arrived(entry: Entry, value: Any) -> bool:
 def begin(visitor: Visitor, kind: str, provider: str) -> None:
     """Choose type and provider."""
     for label, choice in (("Type", kind), ("Provider", provider)):
-        radio = option(visitor, label, choice)
-        if radio.get_attribute("aria-checked") != "true":
-            with visitor.rerun():
-                radio.click()
+        if not option(visitor, label, choice).is_checked():
+            visitor.choose(label, choice)
 
 
 def enter(visitor: Visitor, entry: Entry, put: Callable[[Locator, str], None]) -> None:

@@ -80,7 +80,7 @@ def with_toast(visitor: Visitor) -> None:
 def form(visitor: Visitor) -> None:
     visitor.open("/edit")
     visitor.choose("Provider", "OpenAI")
-    visitor.choose("Model ID", "text-embedding-3-small")
+    visitor.enter("Model ID", "text-embedding-3-small")
     visitor.click("Add model")
     expect(visitor.page.get_by_text("to correct above")).to_be_visible()
 

@@ -306,7 +306,7 @@ BROKEN: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("values", "at_fault"), BROKEN, ids=str)
+@pytest.mark.parametrize(("values", "at_fault"), BROKEN, ids=[str(number) for number in range(len(BROKEN))])
 def test_a_contract_that_a_kb_came_to_depend_on_is_refused(
     dashboard: Dashboard, reg: Registry, values: dict[str, Any], at_fault: set[str]
 ) -> None:
