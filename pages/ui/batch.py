@@ -79,7 +79,7 @@ def _go_on(batch: Batch) -> None:
 
 def _run(batch: Batch) -> None:
     total = len(batch.names)
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.header(f"Testing {counted(total, 'model')}", anchor=False, width="content")
         note = "Calls that are under way still end."
         st.button("Stop", icon=":material/stop_circle:", key="models_stop_batch", help=note)
@@ -126,7 +126,7 @@ def _summary(batch: Batch) -> None:
     failed = [id for id, outcome in batch.outcomes.items() if not outcome.ok]
     worked = [id for id, outcome in batch.outcomes.items() if outcome.ok]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.header(_headline(batch, len(worked), len(failed)), anchor=False)
+        st.header(_headline(batch, len(worked), len(failed)), anchor=False, width="content")
         if batch.left:
             label = f"Test the other {len(batch.left):,}"
             st.button(label, icon=":material/play_circle:", on_click=_go_on, args=(batch,), key="models_go_on")

@@ -72,7 +72,7 @@ def remembered_address(page: str) -> dict[str, str]:
 def show(page: str) -> None:
     """Put what is filtered into the page's address, and nothing else.
 
-    To be called last: sooner, the browser may still note it under the path of the page before, where Back would lead.
+    To be called last: the sooner, the more likely the browser notes it under the path of the page before.
     """
     address = remembered_address(page)
     if _open(page) in st.session_state and address != st.query_params.to_dict():
@@ -85,9 +85,10 @@ def leave(page: str) -> None:
 
 
 def one_of(labels: Mapping[Any, str], default: Any = None) -> Reader:
-    """Reads the id or the label of an option."""
+    """Reads the id of an option, else its id or label in any case."""
+    exact = {str(id): id for id in labels}
     known = {text.strip().casefold(): id for id, label in labels.items() for text in (label, str(id))}
-    return lambda text: known.get(text.strip().casefold(), default)
+    return lambda text: exact.get(text) or known.get(text.strip().casefold(), default)
 
 
 def some_text(text: str) -> str | None:

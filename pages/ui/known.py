@@ -18,13 +18,34 @@ from pages.ui.form import Form
 from pages.ui.words import field_label, shown
 
 _PAUSE = "200ms"
-_ROWS = 88  # pixels: two rows of ids
+_NOTE, _OFFERS = 48, 88  # pixels, whatever is in them: two lines of text, two rows of ids
 
 
 def model_id(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -> None:
-    """The field for the provider's own name of the model; the known ones that it fits are offered below."""
-    path = forms.model_id_path(kind, provider)
-    example = provider.examples.get(ModelType.GENERATION if kind is ModelType.NER else kind, "")
+    """The field for the provider's own name of the model. Below it, in room that does not change while one types, are
+    what is known of it and the known ones that it could become."""
+    path, ids = forms.model_id_path(kind, provider), [model.model_id for model in known_models(kind, provider.id)]
+    with st.container(gap="xsmall"):
+        _field(
+            form, path, provider.examples.get(ModelType.GENERATION if kind is ModelType.NER else kind), locked=locked
+        )
+        if locked or not ids:
+            return
+        typed = (form.get(path) or "").strip()
+        parts = typed.casefold().split()
+        fitting = [id for id in ids if id != typed and all(part in id.casefold() for part in parts)]
+        found = known_model(kind, provider.id, typed)
+        with st.container(height=_NOTE, border=False, horizontal=True, vertical_alignment="center"):
+            if found is not None:
+                _tell(form, kind, found)
+            elif fitting:
+                st.caption("Choose a known model, or type the id of any other.")
+            else:
+                st.caption("Not a known model: enter its parameters as its provider documents them.")
+        _offer(form, path, fitting)
+
+
+def _field(form: Form, path: str, example: str | None, *, locked: bool) -> None:
     st.text_input(
         "Model ID",
         key=form.key(path),
@@ -35,34 +56,20 @@ def model_id(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -
         disabled=locked,
     )
     fields.error_at(form, "model_id")
-    typed = (form.get(path) or "").strip()
-    if not locked:
-        _suggest(form, path, typed, [model.model_id for model in known_models(kind, provider.id)])
-    found = known_model(kind, provider.id, typed)
-    if found is not None:
-        _tell(form, kind, found, forms.CONTRACT if locked else ())
 
 
-def _suggest(form: Form, path: str, typed: str, ids: list[str]) -> None:
-    """Offer the known ids that hold each part of what is typed, in a box that keeps its height as they change."""
-    if not ids:
-        return
-    parts = typed.casefold().split()
-    fitting = [id for id in ids if id != typed and all(part in id.casefold() for part in parts)]
+def _offer(form: Form, path: str, ids: list[str]) -> None:
     key = f"known_{form.number}"
-    with st.container(height=_ROWS, border=False):
-        if fitting:
-            st.pills(
-                "Known models",
-                fitting,
-                format_func=plain,
-                key=key,
-                on_change=_choose,
-                args=(form, path, key),
-                label_visibility="collapsed",
-            )
-        elif typed not in ids:
-            st.caption("No known model has this in its name. Enter its parameters as its provider documents them.")
+    with st.container(height=_OFFERS, border=False):
+        st.pills(
+            "Known models",
+            ids,
+            format_func=plain,
+            key=key,
+            on_change=_choose,
+            args=(form, path, key),
+            label_visibility="collapsed",
+        )
 
 
 def _choose(form: Form, path: str, key: str) -> None:
@@ -70,27 +77,29 @@ def _choose(form: Form, path: str, key: str) -> None:
     st.session_state[key] = None
 
 
-def _tell(form: Form, kind: ModelType, found: KnownModel, fixed: tuple[str, ...]) -> None:
-    known = {name: value for name, value in found.config.items() if name not in fixed}
-    differing = {item.name: known[item.name] for item in config_fields(kind) if _differs(form, kind, item, known)}
-    text = f"Known from {plain(found.source)}: fields left empty take the values in grey."
-    if differing and form.model:
-        facts = ", ".join(f"{field_label(f'config.{name}')} {shown(value)}" for name, value in differing.items())
-        text = f"{plain(found.source)} says otherwise: {plain(facts)}."
-    if differing or not form.model:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f":material/auto_awesome: {text}")
-            if differing:
-                st.button(
-                    "Use these values",
-                    key="use_known",
-                    on_click=_take,
-                    args=(form, kind, known),
-                    type="tertiary",
-                    icon=":material/input:",
-                )
-    if found.deprecated_on is not None:
-        st.caption(f":orange[:material/warning: The provider retires this model on {found.deprecated_on:%d %B %Y}.]")
+def _tell(form: Form, kind: ModelType, found: KnownModel) -> None:
+    """What is known of the model, and whether the form holds something else."""
+    differing = {name: value for name, value in found.config.items() if _differs(form, kind, name, found.config)}
+    st.caption(f":material/auto_awesome: {_note(form, found, differing)}")
+    if differing:
+        st.button(
+            "Use these values",
+            key="use_known",
+            on_click=_take,
+            args=(form, kind, found.config),
+            type="tertiary",
+            icon=":material/input:",
+        )
+
+
+def _note(form: Form, found: KnownModel, differing: Mapping[str, Any]) -> str:
+    source, until = plain(found.source), found.deprecated_on
+    facts = ", ".join(f"{field_label(f'config.{name}')} {shown(value)}" for name, value in differing.items())
+    if form.model is None:
+        told = f"Known from {source}: fields left empty take the values in grey."
+    else:
+        told = f"{source} says otherwise: {plain(facts)}." if differing else f"As {source} says."
+    return told + (f" :orange[The provider retires this model on {until:%d %B %Y}.]" if until else "")
 
 
 def _path(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, Any]) -> str:
@@ -99,10 +108,11 @@ def _path(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, An
     return forms.config_path(kind, item.name)
 
 
-def _differs(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, Any]) -> bool:
+def _differs(form: Form, kind: ModelType, name: str, known: Mapping[str, Any]) -> bool:
     """Whether a field holds something else than what is known; an empty one of a new model takes that anyway."""
+    item = next(item for item in config_fields(kind) if item.name == name)
     value = form.get(_path(form, kind, item, known))
-    return item.name in known and value != known[item.name] and not (form.model is None and value is None)
+    return value != known[name] and not (form.model is None and value is None)
 
 
 def _take(form: Form, kind: ModelType, known: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -17,9 +17,16 @@ from pages.ui.feedback import plain
 from pages.ui.words import shortened
 
 _BAR, _TOOLBAR = 80, 120  # pixels
-_NAME, _LINE = 60, 110  # characters
+_NAME, _LINE = 60, 70  # characters
 _NOTHING: dict[str, dict[str, list[Any]]] = {"selection": {"rows": [], "columns": [], "cells": []}}
-_NEVER: tuple[str, Sequence[str], list[int]] = ("never", (), [])
+
+
+class _Drawn(NamedTuple):
+    """What a table showed when it was drawn last, and the rows that were selected in it at first."""
+
+    key: str = "never"
+    ids: Sequence[str] = ()
+    rows: Sequence[int] = ()
 
 
 def key_of(name: str, ids: Sequence[str]) -> str:
@@ -37,12 +44,13 @@ def draw(
         ids: what each row of the data shows, each once.
         options: for `st.dataframe`.
     """
-    key = key_of(name, ids)
+    key, drawn = key_of(name, ids), _last(name)
     is_cleared = st.session_state.pop(_cleared(name), False)
-    if key != st.session_state.get(_drawn(name), _NEVER)[0] or key not in st.session_state:
-        kept = () if is_cleared else _selected(name)
+    if key != drawn.key or key not in st.session_state:
+        kept = () if is_cleared else _selected(drawn)
+        drawn = _Drawn(key, ids, [number for number, id in enumerate(ids) if id in kept])
+        st.session_state[f"{name}_drawn"] = drawn
         st.session_state.pop(key, None)
-        st.session_state[_drawn(name)] = key, ids, [number for number, id in enumerate(ids) if id in kept]
     elif is_cleared:
         st.session_state[key] = _NOTHING
     event: Any = st.dataframe(
@@ -50,7 +58,7 @@ def draw(
         key=key,
         on_select="rerun",
         selection_mode=selection_mode,
-        selection_default={"selection": {"rows": st.session_state[_drawn(name)][2]}},
+        selection_default={"selection": {"rows": list(drawn.rows)}},
         **options,
     )
     return [ids[number] for number in event["selection"]["rows"] if number < len(ids)]
@@ -88,16 +96,15 @@ def actions() -> DeltaGenerator:
     return inner
 
 
-def _selected(name: str) -> set[str]:
-    """What is selected in the table that was drawn last, if the browser still shows that."""
-    key, ids, _ = st.session_state.get(_drawn(name), _NEVER)
-    rows = st.session_state.get(key, _NOTHING)["selection"]["rows"]
-    return {ids[number] for number in rows if number < len(ids)}
+def _last(name: str) -> _Drawn:
+    drawn: _Drawn = st.session_state.get(f"{name}_drawn", _Drawn())
+    return drawn
 
 
-def _drawn(name: str) -> str:
-    """Where it is noted what was drawn: the key, the ids, and which rows were selected at first."""
-    return f"{name}_drawn"
+def _selected(drawn: _Drawn) -> set[str]:
+    """What is selected in a table, if the browser still shows it."""
+    rows = st.session_state.get(drawn.key, _NOTHING)["selection"]["rows"]
+    return {drawn.ids[number] for number in rows if number < len(drawn.ids)}
 
 
 def _cleared(name: str) -> str:

@@ -73,6 +73,10 @@ def switch(name: str, label: str, value: bool) -> Entry:
     return Entry(f"config.{name}", label, label, value, "switch")
 
 
+def default(label: str, value: bool) -> Entry:
+    return Entry("is_default", label, label, value, "switch")
+
+
 TAGS = Entry("config.tags", "Tags (optional)", "fast, eu\\,us", ("fast", "eu,us"))
 PRICES = (
     number("cost_per_1m_input", "Input, $ per 1M (optional)", 0.15),
@@ -97,6 +101,7 @@ FORMS: dict[str, tuple[str, tuple[Entry, ...]]] = {
             number("batch_size", "Batch size", 8),
             switch("normalize", "Normalize", False),
             TAGS,
+            default("Default embedding model", False),
             Entry("status", "Status", "Deprecated", "deprecated", "radio"),
         ),
     ),
@@ -113,7 +118,8 @@ FORMS: dict[str, tuple[str, tuple[Entry, ...]]] = {
             switch("supports_json_mode", "JSON mode", False),
             switch("supports_vision", "Vision", False),
             TAGS,
-            Entry("is_default", "Default generation model", "Default generation model", True, "switch"),
+            Entry("status", "Status", "Active", "active", "radio"),
+            default("Default generation model", True),
         ),
     ),
     "NER": (

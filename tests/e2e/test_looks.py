@@ -166,12 +166,8 @@ def test_nothing_covers_a_control(full: Server, visitors: Callable[..., Visitor]
     with_toast(visitor)
     for action in page.get_by_test_id("stMain").get_by_test_id(re.compile("stBaseButton-(primary|secondary)$")).all():
         assert apart(action, page.get_by_test_id("stToast").first), action.text_content()
-    for path, title, name in (
-        ("/", "Name", "Failing"),
-        ("/audit", "Target", "Failing"),
-        ("/proxy", "Alias", "db-legacy"),
-    ):
-        ticked(visitor, path, title, name)
+    for sight in ("a model", "audit log", "proxy", "tests"):
+        SIGHTS[sight](visitor)
         page.get_by_test_id("stDataFrame").hover(position={"x": 250, "y": 60})
         tools = page.get_by_test_id("stElementToolbar").first
         expect(tools).to_be_visible()

@@ -71,8 +71,11 @@ def test_the_link_of_the_console(
 
     stranger = visitors(running, None)
     assert stranger.page.goto(link[1]).status == 403  # type: ignore[union-attr]  # there is an answer
-    expect(stranger.page.get_by_text("This link was used before")).to_be_visible()
-    stranger.open()
+    heading(stranger.page, "This link is no longer valid")
+    expect(stranger.page.get_by_text("It was used before, or is older than 15 minutes.")).to_be_visible()
+    expect(stranger.page.get_by_text("python -m registry link", exact=True)).to_be_visible()
+    with stranger.rerun():
+        stranger.page.get_by_role("link", name="Open the dashboard").click()
     assert_signed_out(stranger)
 
     with visitor.rerun():

@@ -140,7 +140,7 @@ def test_the_list_fits_the_window(
     fake_proxy: FakeProxy,
     has_proxy: bool,
 ) -> None:
-    """At 1360 pixels the table does not scroll sideways, and stays where it is while one selects."""
+    """At 1360 pixels the table does not scroll sideways."""
     if has_proxy:
         environment |= {"LITELLM_PROXY_URL": fake_proxy.url, "LITELLM_MASTER_KEY": fake_proxy.master_key}
     for _ in range(3):
@@ -152,11 +152,6 @@ def test_the_list_fits_the_window(
     expect(visitor.page.locator("th", has_text="Proxy")).to_have_count(int(has_proxy))
     scroller = visitor.page.locator(".dvn-scroller")
     assert scroller.evaluate("it => it.scrollWidth - it.clientWidth") == 0
-    if not has_proxy:  # else a line tells that the proxy was not told of them yet
-        before = scroller.bounding_box()
-        for rows in ([0], [1]):
-            select(visitor, *rows)
-            assert scroller.bounding_box() == before
 
 
 def select(visitor: Visitor, *rows: int) -> None:

@@ -238,6 +238,20 @@ def test_a_default_is_replaced_before_it_is_deleted(dashboard: Dashboard, reg: R
     assert {model.name: model.is_default for model in reg.models.find()} == {"Next": True, "Retired": False}
 
 
+def test_the_next_default_is_not_chosen_to_take_over(dashboard: Dashboard, reg: Registry) -> None:
+    """Who becomes the default is one question, who takes over the KBs another, which is not answered unasked."""
+    model = created(reg, generation(name="Default", is_default=True))
+    for name in ("Next", "Other"):
+        created(reg, generation(name=name))
+    bound(reg, model)
+    dashboard.open().act("Default", "Delete")
+    dashboard.at.selectbox(key=f"models_default_{model.id}").select_index(0)
+    dashboard.run().click("Make it the default")
+    assert reg.models.get("Next").is_default
+    assert dashboard.at.selectbox(key=f"models_move_{model.id}").value is None
+    assert _button(dashboard, "Move and delete").disabled
+
+
 def test_a_default_can_be_given_up(dashboard: Dashboard, reg: Registry) -> None:
     """The last model of a type can go too: the type is left without a default, on purpose."""
     created(reg, generation(name="Last", is_default=True))

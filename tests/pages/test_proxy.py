@@ -38,6 +38,33 @@ def test_a_proxy_in_step(dashboard: Dashboard, reg: Registry, fake_proxy: FakePr
     assert not dashboard.at.dataframe
 
 
+@pytest.mark.parametrize(("number", "said"), [(1, "1 entry there is not"), (2, "2 entries there are not")])
+def test_what_is_not_ours_is_no_difference(
+    dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy, number: int, said: str
+) -> None:
+    """Where the proxy serves what the registry says, entries of others are told as what they are."""
+    created(reg)
+    for each in range(number):
+        fake_proxy.add(f"foreign {each}", f"db-{each}")
+    dashboard.open("proxy")
+    assert [f"The proxy serves what the registry says. {said} from this registry."] == [
+        note.value for note in dashboard.at.success
+    ]
+    assert ["Not from this registry"] == [heading.value for heading in dashboard.at.header]
+    assert "difference" not in dashboard.text
+
+
+def test_what_differs_beside_what_is_not_ours(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
+    """Nothing says that the proxy serves what the registry says."""
+    created(reg)
+    fake_proxy._rows.clear()
+    fake_proxy.add("foreign", "db-legacy")
+    dashboard.open("proxy")
+    assert not dashboard.at.success
+    assert ["What differs"] == [heading.value for heading in dashboard.at.header]
+    assert "**2 differences**" in dashboard.text
+
+
 def test_what_differs_is_told_and_put_right(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
     """Each difference with its reason and what a sync does about it; “Sync now” applies them all."""
     created(reg, generation(name="Lost"))
@@ -81,9 +108,10 @@ def test_a_foreign_entry_is_adopted_after_a_question(
 
 
 def test_what_has_no_model_here_is_removed_after_a_question(dashboard: Dashboard, fake_proxy: FakeProxy) -> None:
-    """The question says so."""
+    """The question says so, in its title, too."""
     fake_proxy.add("foreign", "db-legacy")
     dashboard.open("proxy").select_row(0).click("Remove")
+    assert dashboard.dialog == "Remove entry"
     assert "db-legacy: the entry is removed from the proxy." in dashboard.text.replace("**", "")
     dashboard.click_in_dialog("Remove")
     assert fake_proxy.entry("foreign") is None
