@@ -214,6 +214,12 @@ def _load() -> None:
     handler: Any = http_handler.HTTPHandler
     own: property = handler.client
     handler.client = own.getter(lambda self: guard.client if (guard := _guarded.get()) else own.__get__(self))
+    # with USE_LITELLM_PROXY it would call everything as a LiteLLM proxy, with a client of its own
+    by_proxy: Any = settings.LiteLLMProxyChatConfig
+    asked = by_proxy.should_use_litellm_proxy_by_default
+    by_proxy.should_use_litellm_proxy_by_default = staticmethod(
+        lambda *args, **kwargs: not _guarded.get() and asked(*args, **kwargs)
+    )
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(lambda _: _guarded.get() is None)
 
@@ -249,7 +255,7 @@ def _told(call: _Call, wait: Callable[[float], None]) -> TestResult:
     if call.by_proxy and diagnosis.is_cooling_down(heard.status, heard.said):
         wait(COOL_DOWN)
         heard = _heard(call)
-    if heard.answer is None:
+    if heard.answer is None or heard.exchange is None:  # an answer from elsewhere says nothing
         return _failed(call, heard, _kind(call, heard))
     measure = _measured_vector if call.spec.type is ModelType.EMBEDDING else _measured_text
     return measure(call, heard)

@@ -6,6 +6,7 @@ left open must not go on after its sign-in has ended.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -118,10 +119,12 @@ def _connected() -> Registry:
 
 
 def warm_up() -> None:
-    """Load what the first page needs, then bring the proxy up to date. What fails here is told by the pages."""
+    """Load what the first page needs, then bring the proxy up to date. What fails here is shown by the pages."""
     import pandas  # noqa: F401, ICN001  # loaded for its effect
 
     with suppress(RegistryError):
         reg = _connected()
         if reg.proxy.is_configured:
             reg.proxy.sync(actor=STARTUP)
+    gc.collect()
+    gc.freeze()  # Streamlit collects all garbage after each script run: not among what stays as long as the server

@@ -34,8 +34,7 @@ def test_a_model_from_its_registration_to_its_end(visitor: Visitor, reg: Registr
 
     for name in ("Writer", "Heir"):
         visitor.click("Add model")
-        with visitor.rerun():
-            page.get_by_role("radio", name="Generation").locator("..").click()
+        visitor.choose("Type", "Generation")
         visitor.choose("Provider", "OpenAI")
         visitor.enter("Model ID", "gpt-4o")
         visitor.type("Name", name)
@@ -152,8 +151,7 @@ def test_a_filtered_list_is_a_link(
     running = started(environment)
     one, two = visitors(running), visitors(running)
     one.open()
-    with one.rerun():
-        one.page.get_by_role("radio", name="Generation").locator("..").click()
+    one.choose("Type", "Generation")
     one.choose("Provider", "Ollama")
     one.choose("Status", "Active")
     with one.rerun():

@@ -83,8 +83,7 @@ def test_the_link_of_the_console(
         visitor.page.wait_for_url(running.url + "/")
     assert_signed_out(visitor)
     assert not [each for each in visitor.page.context.cookies() if each["name"].startswith("registry-")]
-    with other_tab.rerun():
-        other_tab.page.get_by_role("radio", name="Generation").locator("..").click()
+    other_tab.choose("Type", "Generation")
     assert_signed_out(other_tab, "You are signed out")
 
 
@@ -192,8 +191,7 @@ def test_people_sign_in_at_the_provider(
     alice.open()
     forget_provider(alice, issuer)
     assert_signed_out(alice)
-    with other_tab.rerun():
-        other_tab.page.get_by_role("radio", name="Generation").locator("..").click()
+    other_tab.choose("Type", "Generation")
     assert_signed_out(other_tab, "You are signed out")
 
 

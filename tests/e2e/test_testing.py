@@ -81,8 +81,7 @@ def test_a_wrong_key_is_told_and_never_comes_back(visitor: Visitor, provider: Pr
     """The provider repeats the key that it refuses; the browser gets neither that nor what was typed."""
     provider.echo()
     visitor.open("/edit")
-    with visitor.rerun():
-        visitor.page.get_by_role("radio", name="Generation").locator("..").click()
+    visitor.choose("Type", "Generation")
     visitor.choose("Provider", "OpenAI")
     visitor.enter("Model ID", "gpt-4o")
     visitor.type("Endpoint (optional)", f"{provider.url}/v1")

@@ -1,0 +1,262 @@
+"""The form in a real browser: what is typed, pasted or filled in arrives, however a field is left."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from registry import Model, Registry
+from tests.e2e.browser import Server, Visitor
+from tests.e2e.browser import server as serve
+from tests.factories import KEY_A
+from tests.pages.driver import path_of
+from tests.providers import Provider
+
+pytestmark = pytest.mark.e2e
+
+KEY = "k-typed-5d2a7c9e41"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def store_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One for all of them: the form does not depend on the store, nor these tests on each other."""
+    path = tmp_path_factory.mktemp("form") / "registry.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="module")
+def running(store_url: str) -> Iterator[Server]:
+    with serve({"REGISTRY_DATABASE_URL": store_url, "REGISTRY_FERNET_KEYS": KEY_A}) as started:
+        yield started
+        assert "Traceback" not in started.log.read_text()
+
+
+@pytest.fixture
+def visitor(running: Server, visitors: Callable[..., Visitor]) -> Visitor:
+    """The administrator, with a clipboard."""
+    visitor = visitors(running)
+    visitor.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    return visitor
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What goes into a field: its path and label, the text, and what is saved of it. Options and switches are clicked
+    on."""
+
+    path: str
+    label: str
+    text: str
+    saved: Any
+    role: str = ""
+
+
+def text(path: str, label: str, value: str) -> Entry:
+    return Entry(path, label, value, value)
+
+
+def number(name: str, label: str, value: float) -> Entry:
+    return Entry(f"config.{name}", label, f"{value:g}", value)
+
+
+def switch(name: str, label: str, value: bool) -> Entry:
+    return Entry(f"config.{name}", label, label, value, "switch")
+
+
+def default(label: str, value: bool) -> Entry:
+    return Entry("is_default", label, label, value, "switch")
+
+
+TAGS = Entry("config.tags", "Tags (optional)", "fast, eu\\,us", ("fast", "eu,us"))
+PRICES = (
+    number("cost_per_1m_input", "Input, $ per 1M (optional)", 0.15),
+    number("cost_per_1m_output", "Output, $ per 1M (optional)", 2),
+)
+SAMPLING = (
+    number("temperature", "Temperature", 0.35),
+    number("top_p", "Top-p", 0.9),
+    number("top_k", "Top-k (optional)", 17),
+    number("timeout_seconds", "Timeout, seconds", 45),
+)
+FORMS: dict[str, tuple[str, tuple[Entry, ...]]] = {
+    "Embedding": (
+        "Azure OpenAI",
+        (
+            text("model_id", "Model ID", "my-embedder"),
+            text("connection.deployment", "Deployment", "embed-prod"),
+            text("connection.api_version", "API version (optional)", "2024-06-01"),
+            number("dimensions", "Dimensions", 2),
+            number("max_tokens", "Max tokens", 512),
+            Entry("config.distance_metric", "Distance metric", "dot", "dot", "radio"),
+            number("batch_size", "Batch size", 8),
+            switch("normalize", "Normalize", False),
+            TAGS,
+            default("Default embedding model", False),
+            Entry("status", "Status", "Deprecated", "deprecated", "radio"),
+        ),
+    ),
+    "Generation": (
+        "OpenAI",
+        (
+            text("model_id", "Model ID", "gpt-4o"),
+            text("connection.organization", "Organization (optional)", "org-42"),
+            number("context_window", "Context window", 32768),
+            number("max_output_tokens", "Max output tokens", 2048),
+            *SAMPLING,
+            *PRICES,
+            switch("supports_streaming", "Streaming", False),
+            switch("supports_json_mode", "JSON mode", False),
+            switch("supports_vision", "Vision", False),
+            TAGS,
+            Entry("status", "Status", "Active", "active", "radio"),
+            default("Default generation model", True),
+        ),
+    ),
+    "NER": (
+        "OpenAI-compatible",
+        (
+            text("model_id", "Model ID", "my-ner"),
+            number("max_tokens", "Max tokens", 512),
+            *SAMPLING,
+            Entry("config.response_format", "Response format", "text", "text", "radio"),
+            Entry("config.stop_sequences", "Stop sequences (optional)", "END, \\n\\n", ("END", "\n\n")),
+            *PRICES,
+            TAGS,
+        ),
+    ),
+}
+
+
+def type_in(field: Locator, text: str) -> None:
+    field.press("ControlOrMeta+a")
+    field.page.keyboard.type(text)
+
+
+def paste(field: Locator, text: str) -> None:
+    field.page.evaluate("text => navigator.clipboard.writeText(text)", text)
+    field.press("ControlOrMeta+a")
+    field.press("ControlOrMeta+v")
+
+
+WAYS_IN: dict[str, Callable[[Locator, str], None]] = {"type": type_in, "paste": paste, "fill": Locator.fill}
+WAYS_OUT: dict[str, Callable[[Visitor], None]] = {
+    "Tab": lambda visitor: visitor.page.keyboard.press("Tab"),
+    "Shift+Tab": lambda visitor: visitor.page.keyboard.press("Shift+Tab"),
+    "Enter": lambda visitor: visitor.page.keyboard.press("Enter"),
+    "a click elsewhere": lambda visitor: visitor.page.get_by_role("heading", level=1).click(),
+    "a click on Save": lambda visitor: press(visitor, "save"),
+    "a click on Test": lambda visitor: press(visitor, "test"),
+}
+BUTTONS = {"a click on Save": "save", "a click on Test": "test"}
+
+
+def press(visitor: Visitor, key: str) -> None:
+    """Press a button of the form, and wait for what comes of it."""
+    with visitor.rerun():
+        visitor.keyed(key).locator("button").click()
+
+
+def option(visitor: Visitor, label: str, text: str) -> Locator:
+    row = visitor.page.get_by_role("radiogroup", name=label, exact=True)
+    return row.get_by_role("radio", name=text, exact=True)
+
+
+def sent(visitor: Visitor, button: str) -> dict[str, Any]:
+    """The form's values as they went to the server when this button was last pressed."""
+    for request in reversed(visitor.requests):
+        states = {state.id.split("-", 2)[-1]: state for state in request.widget_states.widgets}
+        if button in states and states[button].trigger_value:
+            values = {key: getattr(state, state.WhichOneof("value") or "id") for key, state in states.items()}
+            return {path_of(key): value for key, value in values.items() if key.startswith("form_")}
+    raise AssertionError(f"{button} was not pressed")
+
+
+def arrived(entry: Entry, value: Any) -> bool:
+    """Whether this is what was entered, as the browser sends it."""
+    if entry.role == "radio":
+        return list(value.data) == [entry.text]
+    if isinstance(entry.saved, bool | int | float):
+        return bool(value == entry.saved)
+    return bool(value == entry.text)
+
+
+def begin(visitor: Visitor, kind: str, provider: str) -> None:
+    """Choose type and provider."""
+    for label, choice in (("Type", kind), ("Provider", provider)):
+        if not option(visitor, label, choice).is_checked():
+            visitor.choose(label, choice)
+
+
+def enter(visitor: Visitor, entry: Entry, put: Callable[[Locator, str], None]) -> None:
+    if entry.role == "radio":
+        option(visitor, entry.label, entry.text).click()
+    elif entry.role == "switch":
+        control = visitor.page.get_by_role("switch", name=entry.label, exact=True)
+        if control.is_checked() != entry.saved:
+            control.locator("xpath=ancestor::label").click()
+    else:
+        put(visitor.page.get_by_label(entry.label, exact=True), entry.text)
+
+
+def connection(visitor: Visitor, url: str) -> tuple[Entry, ...]:
+    """What every provider has; whether it must be given, the label says."""
+    labels = [visitor.page.get_by_label(re.compile(f"^{label}( .optional.)?$")) for label in ("Endpoint", "API key")]
+    endpoint, key = (str(label.get_attribute("aria-label")) for label in labels)
+    return text("api_endpoint", endpoint, f"{url}/v1"), text("api_key", key, KEY)
+
+
+def saved(model: Model, path: str) -> Any:
+    """What a model holds at a path."""
+    part, _, name = path.partition(".")
+    return getattr(model, part)[name] if name else getattr(model, part)
+
+
+@pytest.mark.parametrize("out", WAYS_OUT)
+def test_nothing_is_lost(visitor: Visitor, reg: Registry, server: Provider, out: str) -> None:
+    """Every field of every type and provider, typed, pasted and filled in, is sent with the next press of a button, or
+    with the very press that it is left by; and one model of each type is saved for real and read back."""
+    for first, (way, put) in enumerate(WAYS_IN.items()):
+        visitor.open("/edit")
+        for kind in (*list(FORMS)[first:], *list(FORMS)[:first]):
+            provider, entries = FORMS[kind]
+            begin(visitor, kind, provider)
+            visitor.page.get_by_label("Name", exact=True).fill(" ")  # is refused, so that the form stays
+            whole = (*entries, *connection(visitor, server.url))
+            for entry in whole:
+                enter(visitor, entry, put)
+                WAYS_OUT[out](visitor)
+                if out in BUTTONS:
+                    assert lost([entry], sent(visitor, BUTTONS[out])) == {}, f"{kind}, by {way} and {out}"
+            if out not in BUTTONS:
+                press(visitor, "save")
+                assert lost(whole, sent(visitor, "save")) == {}, f"{kind}, by {way} and {out}"
+        name = text("name", "Name", f"Model {next(_numbers)}")
+        enter(visitor, name, put)
+        WAYS_OUT[out](visitor)
+        if BUTTONS.get(out) == "test":
+            expect(visitor.page.get_by_text("It works")).to_be_visible()
+            assert server.requests[-1].key == KEY
+        if BUTTONS.get(out) != "save":
+            press(visitor, "save")
+        expect(visitor.page.get_by_role("heading", name="Models")).to_be_visible()
+        model = reg.models.get(name.text)
+        fields = [entry for entry in (*whole, name) if entry.path != "api_key"]
+        assert {each.path: saved(model, each.path) for each in fields} == {each.path: each.saved for each in fields}
+        key = reg.resolve(model.id).api_key
+        assert key is not None
+        assert key.get_secret_value() == KEY
+
+
+def lost(entries: Iterable[Entry], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sent in the place of what was entered."""
+    return {entry.path: values[entry.path] for entry in entries if not arrived(entry, values[entry.path])}
