@@ -95,12 +95,12 @@ def _provider(form: Form, kind: ModelType, *, locked: bool) -> Provider | None:
     fitting = form.wanted if form.wanted in offered else None
     if form.get("provider") != fitting:
         form.put("provider", fitting)
-    chosen = st.pills(
+    chosen = st.radio(
         "Provider",
         offered,
+        index=None,
         format_func=lambda id: plain(PROVIDERS[id].label),
-        required=True,
-        wrap=True,
+        horizontal=True,
         key=form.key("provider"),
         disabled=locked or (form.model is not None and form.model.provider not in PROVIDERS),
     )

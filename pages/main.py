@@ -17,8 +17,6 @@ HERE = Path(__file__).parent
 ICON = HERE / "ui" / "icon.svg"
 PATHS = ("models", "edit", "audit", "proxy")
 SIDEBAR_WIDTH = 220
-# Streamlit writes a chosen option in the primary colour, on which white is read: on its own pale tint it is too faint
-CHOSEN = "<style>.stApp [role=radiogroup] button[data-variant][data-selected] {color: inherit}</style>"
 # what a page keeps in the session while it is open: who comes back to it begins anew
 LEFT_BEHIND = {"audit": ["audit_trail"], "proxy": ["proxy_report", "proxy_adopting"]}
 LOGO = HERE / "ui" / "logo.svg"
@@ -39,7 +37,6 @@ def main() -> None:
     page = st.navigation(_pages(actor))
     st.set_page_config(page_title=f"{page.title} · LLM Model Registry")
     st.logo(LOGO, size="large", icon_image=ICON)
-    st.html(CHOSEN)
     with st.sidebar:
         signin.draw_identity(actor)
         st.button("Sign out", type="tertiary", icon=":material/logout:", on_click=session.sign_out)

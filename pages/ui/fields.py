@@ -1,7 +1,8 @@
 """Single fields of the form, each with its error where it belongs.
 
 A text is committed with each keystroke (``live``): Streamlit forgets what was typed into a field that is left for its
-own eye or help button. It also forgets what was typed to find an option, so options are buttons here.
+own eye or help button. It also forgets what was typed to find an option of a list, and buttons
+in a row pass the focus to the chosen one, so that Enter chooses it again: options are radio buttons here.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def parameter(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str
     if item.kind == "bool":
         st.toggle(label, disabled=locked, **shared | {"key": form.key(forms.toggle_path(kind, item, known))})
     elif item.kind == "choice":
-        st.segmented_control(label, item.choices, required=True, wrap=True, disabled=locked, **shared)
+        st.radio(label, item.choices, horizontal=True, disabled=locked, **shared)
     elif item.kind == "list":
         st.text_input(label, live=AT_ONCE, **shared)
     else:

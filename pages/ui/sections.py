@@ -69,12 +69,11 @@ def status(form: Form, kind: ModelType) -> None:
     is_default = form.model is not None and form.model.is_default
     left, right = st.columns(2)
     with left:
-        chosen = st.segmented_control(
+        chosen = st.radio(
             "Status",
             list(STATUSES),
             format_func=STATUSES.__getitem__,
-            required=True,
-            wrap=True,
+            horizontal=True,
             key=form.key("status"),
             disabled=is_default,
             persist_state="page",
