@@ -16,7 +16,7 @@ _JOINER = "\u2060"  # has no width
 _SPACE = re.compile(r"[ \t\r\n\f\v]+")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 # Streamlit looks for icons, emoji, addresses and arrows when the backslashes are gone already: these take a joiner
-_REPLACED = re.compile(r"[:@]|www|[-<>~](?=[-=>])", re.IGNORECASE)
+_REPLACED = re.compile(r":(?! )|@|www|[-<>~](?=[-=>])", re.IGNORECASE)
 
 
 def flash(message: str, icon: str = ":material/check_circle:", seconds: int = 4) -> None:

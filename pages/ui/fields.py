@@ -1,8 +1,8 @@
 """Single fields of the form, each with its error where it belongs.
 
 A text is committed with each keystroke (``live``): Streamlit forgets what was typed into a field that is left for its
-own eye or help button. It also forgets what was typed to find an option of a list, and buttons
-in a row pass the focus to the chosen one, so that Enter chooses it again: options are radio buttons here.
+own eye or help button. Options are radio buttons: a list forgets what was typed to find an option, and buttons in a row
+can pass the focus back to the option that was chosen before, which Enter then takes.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from tests.providers import Answer, Provider, Request, model_at
 
 pytestmark = pytest.mark.e2e
 
-WORKS = re.compile("It works:.? vectors of 768 dimensions\\.")
+WORKS = "It works: vectors of 768 dimensions."
 TYPED = "k-typed-5d2a7c9e41"
 
 
