@@ -136,7 +136,7 @@ def _use_line(use: KeyUse) -> str:
 def _rotate_keys(options: argparse.Namespace) -> None:
     with Registry.connect(Settings.for_dashboard(DASHBOARD_DATA)) as registry:
         report = registry.rotate_keys(actor=_me(), progress=_show_progress if sys.stdout.isatty() else None)
-    print(f"Encrypted anew: {_api_keys(report.rotated)}.")
+    print(f"Encrypted again: {_api_keys(report.rotated)}.")
     if report.unreadable:
         names = ", ".join(f"“{name}”" for name in report.unreadable[:MOST_NAMES])
         more = f" and {len(report.unreadable) - MOST_NAMES:,} more" if len(report.unreadable) > MOST_NAMES else ""

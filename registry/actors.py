@@ -97,7 +97,7 @@ def changes(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
             if not isinstance(actor, Actor):
                 raise ForbiddenError("Say who acts: pass actor=Actor(name, role).")
             _demand(actor, roles, method.__name__)
-            return cast(Any, method)(self, *args, actor=actor, **kwargs)  # type: ignore[no-any-return]
+            return cast(Any, method)(self, *args, actor=actor, **kwargs)  # type: ignore[no-any-return]  # the method's own type
 
         checked.__roles__ = frozenset(roles)  # type: ignore[attr-defined]  # read by the test of all rules
         return checked

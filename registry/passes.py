@@ -91,7 +91,7 @@ class Passes:
             return Fernet(self._key())
         except ValueError:
             raise SettingsError(
-                f"{self._path} holds no key. Delete it: a new one is made, and people sign in anew."
+                f"{self._path} holds no key. Delete it: a new one is made, and everyone signs in again."
             ) from None
 
     def _key(self) -> bytes:

@@ -114,7 +114,7 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(raw)
 
-        do_GET = do_POST  # noqa: N815
+        do_GET = do_POST  # noqa: N815 -- the names that http.server calls
 
     return Handler
 

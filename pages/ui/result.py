@@ -17,7 +17,7 @@ TICK = 0.25
 
 LOCKED = (
     "The dimensions cannot be changed: knowledge bases hold vectors made under them. If the model now makes others, "
-    "register it anew."
+    "register it as a new model."
 )
 
 _FRAME, _LINE, _GAP, _BUTTON = 18, 24, 16, 56  # pixels

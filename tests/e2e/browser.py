@@ -286,6 +286,12 @@ class Visitor:
         rows = self.page.locator('[data-testid="stDataFrame"] tr[aria-selected=true]').all()
         return [next(filter(None, row.locator("td").all_text_contents())) for row in rows]
 
+    def expect_ticked(self, *names: str) -> None:
+        """Wait until these rows are ticked, and no others: the table is read aloud a moment after it is drawn."""
+        table = self.page.get_by_test_id("stDataFrame")
+        expect(table.locator("tr[aria-selected=true]")).to_have_count(len(names))
+        assert self.ticked == list(names)
+
     def tab_to(self, tag: str, text: str = "", *, back: bool = False, most: int = 40) -> None:
         """Press Tab until such an element has the focus."""
         for _ in range(most):

@@ -224,8 +224,9 @@ def saved(model: Model, path: str) -> Any:
 
 @pytest.mark.parametrize("out", WAYS_OUT)
 def test_nothing_is_lost(visitor: Visitor, reg: Registry, server: Provider, out: str) -> None:
-    """Every field of every type and provider, typed, pasted and filled in, is sent with the next press of a button, or
-    with the very press that it is left by; and one model of each type is saved for real and read back."""
+    """Every field of the form, typed, pasted and filled in, is sent with the next press of a button, or with the very
+    press that it is left by; and one model of each type is saved for real and read back."""
+    left = set()
     for first, (way, put) in enumerate(WAYS_IN.items()):
         visitor.open("/edit")
         for kind in (*list(FORMS)[first:], *list(FORMS)[:first]):
@@ -235,12 +236,15 @@ def test_nothing_is_lost(visitor: Visitor, reg: Registry, server: Provider, out:
             whole = (*entries, *connection(visitor, server.url))
             for entry in whole:
                 enter(visitor, entry, put)
+                how = (entry.path, entry.role or way)  # types share fields, and no way in is of use to a choice
+                if how in left:
+                    continue
+                left.add(how)
                 WAYS_OUT[out](visitor)
                 if out in BUTTONS:
                     assert lost([entry], sent(visitor, BUTTONS[out])) == {}, f"{kind}, by {way} and {out}"
-            if out not in BUTTONS:
-                press(visitor, "save")
-                assert lost(whole, sent(visitor, "save")) == {}, f"{kind}, by {way} and {out}"
+            press(visitor, "save")
+            assert lost(whole, sent(visitor, "save")) == {}, f"{kind}, by {way} and {out}"
         name = text("name", "Name", f"Model {next(_numbers)}")
         enter(visitor, name, put)
         WAYS_OUT[out](visitor)

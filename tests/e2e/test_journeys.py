@@ -226,7 +226,7 @@ def test_the_form_has_names_for_everything(visitor: Visitor) -> None:
     }
     for role, expected in names.items():
         for name in expected:
-            expect(visitor.page.get_by_role(role, name=name, exact=True)).to_have_count(1)  # type: ignore[arg-type]
+            expect(visitor.page.get_by_role(role, name=name, exact=True)).to_have_count(1)  # type: ignore[arg-type]  # one of its words
     levels = [int(heading.evaluate("it => it.localName[1]")) for heading in visitor.page.get_by_role("heading").all()]
     assert levels == [1, 2, 2, 2, 2]
 

@@ -114,7 +114,7 @@ def test_everything_can_be_read(full: Server, visitors: Callable[..., Visitor], 
         look(visitor)
         faint[sight] = visitor.page.evaluate(CONTRAST)
     stranger = visitors(full, None)
-    stranger.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    stranger.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
     stranger.open()
     faint["sign-in"] = stranger.page.evaluate(CONTRAST)
     stranger.page.goto(stranger.url + "/local-login?token=used")

@@ -73,7 +73,7 @@ def main(url: str, key: str, model: str, *options: str) -> int:
     threads = [threading.Thread(target=keep_on, args=(number,)) for number in range(3)]
     for thread in threads:
         thread.start()
-    children = [forked(lambda name=f"worker-{number}": worker(registry, model, name)) for number in range(WORKERS)]  # type: ignore[misc]
+    children = [forked(lambda name=f"worker-{number}": worker(registry, model, name)) for number in range(WORKERS)]  # type: ignore[misc]  # mypy infers no type for a default
     good = ended_well(children)
     stop.set()
     for thread in threads:

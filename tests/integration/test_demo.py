@@ -122,7 +122,7 @@ def test_what_the_demo_refuses(changed: dict[str, object], message: str, tmp_pat
     url, keys = f"sqlite:///{file}", [crypto.new_key()]
     if changed.pop("used", False):
         Registry.connect(Settings(url, keys)).close()
-    refused = Settings(**{"database_url": url, "fernet_keys": keys, **changed})  # type: ignore[arg-type]
+    refused = Settings(**{"database_url": url, "fernet_keys": keys, **changed})  # type: ignore[arg-type]  # a mapping of mixed types
     with pytest.raises(SettingsError, match=message):
         demo.fill(refused)
     if file.exists():

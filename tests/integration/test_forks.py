@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,11 @@ def test_control_without_the_watch_they_do_not(reg: Registry) -> None:
     assert 0 != ended.returncode
 
 
-def in_a_child(work: object) -> int:
+def in_a_child(work: Callable[[], bool]) -> int:
     """The exit code of a process that is forked off to do this: 0 where it returns True."""
     child = os.fork()
     if not child:
-        os._exit(0 if work() else 1)  # type: ignore[operator]
+        os._exit(0 if work() else 1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 

@@ -171,7 +171,7 @@ class Stage:
 
     def method(self, name: str) -> Callable[..., Any]:
         *part, method = name.split(".")
-        return getattr(getattr(self.reg, part[0]) if part else self.reg, method)  # type: ignore[no-any-return]
+        return getattr(getattr(self.reg, part[0]) if part else self.reg, method)  # type: ignore[no-any-return]  # found by name
 
 
 REFUSALS = (errors.NotFoundError, errors.InvalidInputError)

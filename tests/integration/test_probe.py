@@ -528,7 +528,7 @@ def test_a_name_that_changes_between_look_ups_leads_nowhere_else(
 ) -> None:
     """The name is looked up once: what was checked is what is connected to."""
     turns = iter([["127.0.0.1"]])
-    look_up = lambda host, port, **_: [(2, 1, 6, "", (address, port)) for address in next(turns)]  # noqa: E731
+    look_up = lambda host, port, **_: [(2, 1, 6, "", (address, port)) for address in next(turns)]  # noqa: E731 -- stands for a function
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     connected: list[tuple[str, int]] = []
     create = socket.create_connection

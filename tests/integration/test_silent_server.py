@@ -168,9 +168,9 @@ def test_the_driver_still_steps_as_the_limit_needs(server_url: str) -> None:
     steps = []
     url = make_url(server_url)
 
-    class Counting(psycopg.Connection):  # type: ignore[type-arg]
-        def wait(self, gen, *args, **kwargs):  # type: ignore[no-untyped-def]
-            def counted():  # type: ignore[no-untyped-def]
+    class Counting(psycopg.Connection):  # type: ignore[type-arg]  # its rows do not matter
+        def wait(self, gen, *args, **kwargs):  # type: ignore[no-untyped-def]  # psycopg's own types
+            def counted():  # type: ignore[no-untyped-def]  # psycopg's own types
                 state = next(gen)
                 try:
                     while True:

@@ -138,7 +138,7 @@ def test_no_change_is_lost_or_blocked_by_harm_to_its_push(stage: Stage, harm: Ha
         model = created(stage.reg)
         before = wanted(stage.reg, {})
         kept = before if operation in ("create", "update") else {a: p for a, p in before.items() if model.id not in a}
-        watch = harmed(stage, harm, at, kept, lambda model=model: change(stage.shaky, model))  # type: ignore[misc]
+        watch = harmed(stage, harm, at, kept, lambda model=model: change(stage.shaky, model))  # type: ignore[misc]  # mypy infers no type for a default
         after = wanted(stage.reg, {})
         assert before != after
         assert f"model:{operation}" == stage.reg.audit.find(limit=1).entries[0].action

@@ -76,7 +76,7 @@ def test_an_unsaved_model_is_tested(reg: Registry, server: Provider, make: Calla
 
 EDITS: dict[str, tuple[Any, str, str]] = {
     "another model": ({"model_id": "edited"}, "edited", CANARY),
-    "another key": (ModelUpdate(api_key="sk-typed-0123456789"), "gpt-4o", "sk-typed-0123456789"),  # type: ignore[arg-type]
+    "another key": (ModelUpdate(api_key="sk-typed-0123456789"), "gpt-4o", "sk-typed-0123456789"),  # type: ignore[arg-type]  # pydantic takes text
     "a parameter": ({"config": {"max_output_tokens": 5}}, "gpt-4o", CANARY),
     "all at once": ({"model_id": "edited", "api_key": "sk-typed-0123456789"}, "edited", "sk-typed-0123456789"),
 }

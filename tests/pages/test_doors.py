@@ -67,7 +67,7 @@ def test_this_machine_is_let_in(kind: str, address: str) -> None:
     assert _let_in(_scope(kind, (address, 4711)))
 
 
-OTHERS = ["10.0.0.5", "192.168.1.9", "203.0.113.9", "0.0.0.0", "fe80::1", "2001:db8::1", "localhost", "", "testclient"]  # noqa: S104
+OTHERS = ["10.0.0.5", "192.168.1.9", "203.0.113.9", "0.0.0.0", "fe80::1", "2001:db8::1", "localhost", "", "testclient"]  # noqa: S104 -- where requests come from
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])

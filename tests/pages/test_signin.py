@@ -46,7 +46,7 @@ def test_local_starts_on_loopback(options: dict[str, Any], address: str) -> None
     signin.check(Settings())
 
 
-@pytest.mark.parametrize("address", [None, "", "0.0.0.0", "::", "192.168.1.9", "registry.example.com"])  # noqa: S104
+@pytest.mark.parametrize("address", [None, "", "0.0.0.0", "::", "192.168.1.9", "registry.example.com"])  # noqa: S104 -- addresses to listen on, in a setting
 def test_local_starts_nowhere_else(options: dict[str, Any], address: str | None) -> None:
     """A link on the console is no sign-in for a network."""
     options["server.address"] = address

@@ -151,7 +151,7 @@ def test_rotate_keys_leaves_nothing_to_the_old_key(store_url: str, reg: Registry
     before = f"Key 1 ({NEW}): nothing\nKey 2 ({OLD}): 2 API keys and the store's own secret\n"
     after = f"Key 1 ({NEW}): 2 API keys and the store's own secret\nKey 2 ({OLD}): nothing; it can be removed\n"
     done = [run(command, **variables) for command in ("check-keys", "rotate-keys", "check-keys", "rotate-keys")]
-    told = [before, "Encrypted anew: 2 API keys.\n", after, "Encrypted anew: 0 API keys.\n"]
+    told = [before, "Encrypted again: 2 API keys.\n", after, "Encrypted again: 0 API keys.\n"]
     assert [(0, each, "") for each in told] == [(each.returncode, each.stdout, each.stderr) for each in done]
     with Registry.connect(Settings(store_url, [KEY_B])) as registry:
         assert (True, 2) == (registry.key_status().ok, len(registry.models.find()))
@@ -170,7 +170,7 @@ def test_rotate_keys_names_what_it_cannot_open(store_url: str, reg: Registry, ra
     with raw.begin() as connection:
         connection.execute(text("UPDATE models SET api_key = 'x' WHERE id = :id"), {"id": broken.id})
     done = run("rotate-keys", REGISTRY_DATABASE_URL=store_url, REGISTRY_FERNET_KEYS=KEYS["both"])
-    assert (1, "Encrypted anew: 1 API key.\n") == (done.returncode, done.stdout)
+    assert (1, "Encrypted again: 1 API key.\n") == (done.returncode, done.stdout)
     assert done.stderr.startswith(f"registry: No configured key opens the API keys of “{broken.name}”; they were left")
     assert len(done.stderr.splitlines()) == 1
 
@@ -192,7 +192,7 @@ def test_rotate_keys_shows_progress_on_a_terminal(sqlite_url: str) -> None:
     screen = os.read(master, 1000).decode()
     os.close(master)
     os.close(terminal)
-    assert screen == "\r1 of 1 API key\r\nEncrypted anew: 1 API key.\r\n"
+    assert screen == "\r1 of 1 API key\r\nEncrypted again: 1 API key.\r\n"
 
 
 def test_rotate_keys_needs_no_user_name(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
