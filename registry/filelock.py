@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,17 +63,18 @@ def file_lock(path: Path, seconds: float) -> Iterator[None]:
     """Hold the lock that the file at ``path`` stands for.
 
     Raises:
-        TimeoutError: it was not free within ``seconds``, in this process or among processes.
+        TimeoutError: it was not free within ``seconds``, in this process and among processes together.
         OSError: the file cannot be made.
     """
     if fcntl is None:
         yield
         return
+    end = time.monotonic() + seconds
     with _queues[path.absolute()].turn(seconds):
         # whoever is next waits here alone: without it, who lets go of the lock could take it again at once
-        next_in_line = _taken(path.with_name(path.name + "-next"), seconds)
+        next_in_line = _taken(path.with_name(path.name + "-next"), end)
         try:
-            descriptor = _taken(path, seconds)
+            descriptor = _taken(path, end)
         finally:
             fcntl.flock(next_in_line, fcntl.LOCK_UN)
             os.close(next_in_line)
@@ -85,9 +87,9 @@ def file_lock(path: Path, seconds: float) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _taken(path: Path, seconds: float) -> int:
+def _taken(path: Path, end: float) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if not _acquire(descriptor, seconds):
+    if not _acquire(descriptor, end - time.monotonic()):
         raise TimeoutError("the file lock was not free in time")
     return descriptor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -10,14 +11,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from registry import Registry, Settings, errors, store
+from registry import Registry, Settings, errors, filelock, store
 from registry.filelock import file_lock
 from registry.store import Store
 from tests import postgres
@@ -85,6 +86,32 @@ def test_the_lock_that_came_too_late_is_let_go(tmp_path: Path) -> None:
     for _ in range(3):
         with file_lock(path, 5):
             pass
+
+
+def test_all_waits_for_the_lock_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the queue of threads, as the next in line, and for the lock itself: each gets what the others left."""
+    clock, waits = [100.0], list[float]()
+
+    @contextmanager
+    def turn(_queue: object, seconds: float) -> Iterator[None]:
+        waits.append(seconds)
+        clock[0] += 3
+        yield
+
+    def wait(_descriptor: int, seconds: float) -> bool:
+        waits.append(seconds)
+        clock[0] += 3
+        return True
+
+    monkeypatch.setattr(filelock.Queue, "turn", turn)
+    monkeypatch.setattr(filelock, "_wait", wait)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    path = tmp_path / "lock"
+    with ExitStack() as held:
+        for each in (path, tmp_path / "lock-next"):
+            fcntl.flock(held.enter_context(each.open("w")), fcntl.LOCK_EX)
+        with file_lock(path, 10):
+            assert [10, 7, 4] == waits
 
 
 def test_the_lock_is_handed_over(tmp_path: Path) -> None:
