@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Final
+
+_PREPARING_SECONDS: Final = 10
+"""How long a fork waits at most, for all watchers together."""
 
 
 class Watcher:
     """Base of what has to be prepared for a fork."""
 
-    def before_fork(self) -> None:
-        """In the parent: let go of what a child must not inherit."""
+    def before_fork(self, seconds: float) -> None:
+        """In the parent: let go of what a child must not inherit, and wait for that no longer than this."""
 
     def after_fork(self) -> None:
         """In the parent: go on."""
@@ -70,25 +77,34 @@ class _Forks:
         self._prepared: list[Watcher] = []
 
     def watch(self, watcher: Watcher) -> None:
-        self._watchers.add(watcher)
+        """Prepare this one for forks. Waits for one that is under way, whose child would not hear of it."""
+        with self._one_at_a_time:
+            self._watchers.add(watcher)
 
     def before(self) -> None:
         self._one_at_a_time.acquire()
         self._prepared = list(self._watchers)
-        for watcher in self._prepared:
-            watcher.before_fork()
+        end = time.monotonic() + _PREPARING_SECONDS
+        _each(lambda watcher: watcher.before_fork(max(0, end - time.monotonic())), self._prepared)
 
     def after(self) -> None:
-        for watcher in self._prepared:
-            watcher.after_fork()
-        self._prepared = []
-        self._one_at_a_time.release()
+        try:
+            _each(lambda watcher: watcher.after_fork(), self._prepared)
+        finally:
+            self._prepared = []
+            self._one_at_a_time.release()
 
     def after_in_child(self) -> None:
         self._one_at_a_time = threading.Lock()
-        for watcher in self._prepared:
-            watcher.after_fork_in_child()
-        self._prepared = []
+        prepared, self._prepared = self._prepared, []
+        _each(lambda watcher: watcher.after_fork_in_child(), prepared)
+
+
+def _each(do: Callable[[Watcher], None], watchers: Iterable[Watcher]) -> None:
+    """Do this with all of them, also where it fails with one; that error is raised in the end."""
+    with ExitStack() as stack:
+        for watcher in watchers:
+            stack.callback(do, watcher)
 
 
 _forks = _Forks()

@@ -206,10 +206,10 @@ class Store(forks.Watcher):
         """Close all connections."""
         self.engine.dispose()
 
-    def before_fork(self) -> None:
+    def before_fork(self, seconds: float) -> None:
         """Wait for the transactions of other threads. SQLite's connections are closed: a copy of one, or of the locks
         that it notes in memory, would let the child break the file."""
-        self._gate.close(LOCK_SECONDS)
+        self._gate.close(seconds)
         if self.is_sqlite:
             self.engine.dispose()
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,79 @@ def test_a_thread_that_is_inside_may_enter_again_while_the_gate_is_closed() -> N
     gate.open()
     with gate:
         pass
+
+
+class Watching(forks.Watcher):
+    """Notes what it is called for, and how long it may wait; each preparation takes four seconds of the clock."""
+
+    def __init__(self, clock: list[float], *, fails: bool = False) -> None:
+        self.clock, self.fails, self.calls = clock, fails, list[object]()
+
+    def before_fork(self, seconds: float) -> None:
+        self.clock[0] += 4
+        self._note(seconds)
+
+    def after_fork(self) -> None:
+        self._note("after")
+
+    def after_fork_in_child(self) -> None:
+        self._note("child")
+
+    def _note(self, what: object) -> None:
+        self.calls.append(what)
+        if self.fails:
+            raise ZeroDivisionError
+
+
+@pytest.fixture
+def watchers(monkeypatch: pytest.MonkeyPatch) -> list[Watching]:
+    """Four watchers on one clock, of which the second and the last fail."""
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    return [Watching(clock, fails=number % 2 == 1) for number in range(4)]
+
+
+@pytest.fixture
+def hooks(watchers: list[Watching]) -> forks._Forks:
+    """The hooks of a fork, for these watchers alone."""
+    made = forks._Forks()
+    for watcher in watchers:
+        made.watch(watcher)
+    return made
+
+
+@pytest.mark.parametrize(("side", "last"), [("after", "after"), ("after_in_child", "child")], ids=["parent", "child"])
+def test_where_one_watcher_fails_the_others_are_called(
+    hooks: forks._Forks, watchers: list[Watching], side: str, last: str
+) -> None:
+    """Before and after the fork; its error is raised in the end, and the next fork finds the way free."""
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            hooks.before()
+        with pytest.raises(ZeroDivisionError):
+            getattr(hooks, side)()
+    assert [2] * 4 == [watcher.calls.count(last) for watcher in watchers]
+    assert [4] * 4 == [len(watcher.calls) for watcher in watchers]
+
+
+def test_all_watchers_together_are_waited_for(hooks: forks._Forks, watchers: list[Watching]) -> None:
+    """The more stores there are, the longer a fork must not take: those that are left get the rest of one limit."""
+    with pytest.raises(ZeroDivisionError):
+        hooks.before()
+    assert [0, 2, 6, 10] == sorted(seconds for watcher in watchers for seconds in watcher.calls)  # type: ignore[type-var]  # numbers
+
+
+def test_a_watcher_that_comes_during_a_fork_waits_for_its_end() -> None:
+    """Else it would change the set that is gone through, or its connections would be in a child that knows nothing."""
+    hooks, late = forks._Forks(), forks.Watcher()
+    thread = threading.Thread(target=hooks.watch, args=(late,))
+    hooks.before()
+    thread.start()
+    thread.join(0.2)
+    assert [] == list(hooks._watchers)
+    hooks.after()
+    thread.join(60)
+    assert [late] == list(hooks._watchers)
 
 
 def test_the_client_of_the_proxy_stays_with_the_parent() -> None:
