@@ -22,24 +22,28 @@ class Limit:
     total: float | None = None
 
 
-_limit: ContextVar[tuple[Limit, float] | None] = ContextVar("registry_patience", default=None)
+_limits: ContextVar[tuple[tuple[Limit, float], ...]] = ContextVar("registry_patience", default=())
 
 
 @contextmanager
 def limited(limit: Limit) -> Iterator[None]:
-    """Let no wait for the server outlast the limit, in this block."""
-    token = _limit.set((limit, time.monotonic()))
+    """Let no wait for the server outlast the limit, in this block. Those of the blocks around it go on counting."""
+    token = _limits.set((*_limits.get(), (limit, time.monotonic())))
     try:
         yield
     finally:
-        _limit.reset(token)
+        _limits.reset(token)
 
 
 def end_of_wait() -> float | None:
     """When a wait that begins now has to end, by `time.monotonic`; None where no limit was said."""
-    found = _limit.get()
-    if found is None:
+    limits = _limits.get()
+    if not limits:
         return None
-    limit, begun = found
-    end = time.monotonic() + limit.silence
-    return end if limit.total is None else min(end, begun + limit.total)
+    end = time.monotonic() + min(limit.silence for limit, _ in limits)
+    return min(end, end_of_all(default=end))
+
+
+def end_of_all(default: float) -> float:
+    """When all waits of this block together have to be over, by `time.monotonic`; the default where none was said."""
+    return min((begun + limit.total for limit, begun in _limits.get() if limit.total is not None), default=default)

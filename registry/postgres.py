@@ -6,18 +6,20 @@ limit on the server's side ends the waiting: the limit has to be on ours, and is
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from typing import Any, Final
 
 import psycopg
+from psycopg.conninfo import conninfo_attempts
 from sqlalchemy import URL, Engine, create_engine, event
 
-from registry.patience import end_of_wait
+from registry.patience import end_of_all, end_of_wait
 
 _POOL_SECONDS: Final = 4
-_CONNECT_SECONDS: Final = 5
-_LEAST_CONNECT_SECONDS: Final = 2  # psycopg waits no less, and that for each address of the host
+_CONNECT_SECONDS: Final = 4
+_LEAST_CONNECT_SECONDS: Final = 2  # psycopg waits no less
 
 
 class SilentServerError(psycopg.OperationalError):
@@ -54,10 +56,29 @@ def engine(url: URL, lock_seconds: int) -> Engine:
     )
 
     @event.listens_for(made, "do_connect")
-    def connect(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> Connection:
-        return Connection.connect(*args, **{"connect_timeout": _connect_seconds(), **options})
+    def connect(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> Connection:
+        return _connected(options)
 
     return made
+
+
+def _connected(options: dict[str, Any]) -> Connection:
+    """A connection to the first address that answers. All of them share what `patience` leaves; the URL's own
+    ``connect_timeout`` counts for each."""
+    addresses = conninfo_attempts(options)
+    end = end_of_all(default=math.inf)
+    failure: psycopg.OperationalError = SilentServerError("the server did not answer in time")
+    for number, address in enumerate(addresses):
+        left = end - time.monotonic()
+        if left < _LEAST_CONNECT_SECONDS:
+            break
+        share = max(_LEAST_CONNECT_SECONDS, min(_CONNECT_SECONDS, left / (len(addresses) - number)))
+        given: dict[str, Any] = {"connect_timeout": share, **address}
+        try:
+            return Connection.connect(**given)
+        except psycopg.OperationalError as error:
+            failure = error
+    raise failure
 
 
 def _until(end: float, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -71,11 +92,3 @@ def _until(end: float, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any
             state = gen.send(ready)
     except StopIteration as finished:
         return finished.value
-
-
-def _connect_seconds() -> int:
-    end = end_of_wait()
-    left = _CONNECT_SECONDS if end is None else end - time.monotonic()
-    if left < _LEAST_CONNECT_SECONDS:
-        raise SilentServerError("the server did not answer in time")
-    return max(_LEAST_CONNECT_SECONDS, min(_CONNECT_SECONDS, int(left / 2)))

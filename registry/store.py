@@ -44,7 +44,7 @@ READING: Final = Limit(silence=4, total=9)
 """What a caller in a hurry waits for, such as KB code that asks for its model."""
 SEARCHING: Final = Limit(silence=60)
 """For statements that may go through the whole audit log."""
-_WRITING: Final = Limit(silence=LOCK_SECONDS + 2)
+_WRITING: Final = Limit(silence=LOCK_SECONDS + 1)
 _LOCKING: Final = Limit(silence=4)
 _LOOK_AGAIN_SECONDS = 0.05
 _PG_WRITE_LOCK = 0x6D6F64656C73  # "models": any constant will do, it only must not be another program's
@@ -91,13 +91,19 @@ class Store(forks.Watcher):
         Raises:
             StoreError: it cannot be read, or its server did not answer within the limit.
         """
-        with self._used(limit), Session(self._reading) as session:
+        with self._used(limit), self._connected(self._reading) as connection, Session(connection) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A writing transaction, the only one at a time; it commits at the end or, on any error, leaves no trace."""
-        with self._used(_WRITING), self._turn(), Session(self._writing, autoflush=False) as session, session.begin():
+        with (
+            self._used(_WRITING),
+            self._turn(),
+            self._connected(self._writing) as connection,
+            Session(connection, autoflush=False) as session,
+            session.begin(),
+        ):
             if not self.is_sqlite:
                 session.execute(_TAKE_PG_LOCK)
             yield session
@@ -123,13 +129,14 @@ class Store(forks.Watcher):
 
     def setup(self) -> None:
         """Create the schema, or bring it up to date. Safe to call from several processes at once."""
-        with self._gate, _translated(), self._made(), self._turn(), self._writing.connect() as connection:
+        with self._gate, _translated(), self._made(), self._turn(), self._connected(self._writing) as connection:
             if self.is_sqlite:
                 cast(sqlite3.Connection, connection.connection.driver_connection).execute("PRAGMA journal_mode = WAL")
             with connection.begin():
-                if not self.is_sqlite:
-                    connection.execute(_TAKE_PG_LOCK)
-                found = _schema_version(connection)
+                with limited(_WRITING):  # the migration itself may take any time
+                    if not self.is_sqlite:
+                        connection.execute(_TAKE_PG_LOCK)
+                    found = _schema_version(connection)
                 if found == SCHEMA_VERSION:
                     return
                 _refuse_newer(found)
@@ -144,7 +151,7 @@ class Store(forks.Watcher):
         if self.is_sqlite:
             raise StoreError("Only PostgreSQL has roles to grant rights to.")
         quoted = self.engine.dialect.identifier_preparer.quote(role)
-        with self._used(_WRITING), self._writing.begin() as connection:
+        with self._used(_WRITING), self._connected(self._writing) as connection, connection.begin():
             if not connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}):
                 raise StoreError(f"There is no role “{role}”. Create it first: CREATE ROLE … LOGIN")
             for table in Base.metadata.tables:
@@ -159,7 +166,7 @@ class Store(forks.Watcher):
             SchemaError: it is missing, older or newer; the message names the command that mends it.
             StoreError: the store cannot be reached.
         """
-        with self._used(READING), self._reading.connect() as connection:
+        with self._used(READING), self._connected(self._reading) as connection:
             found = _schema_version(connection)
         _refuse_newer(found)
         if found != SCHEMA_VERSION:
@@ -232,6 +239,14 @@ class Store(forks.Watcher):
             yield
 
     @contextmanager
+    def _connected(self, engine: Engine) -> Iterator[Connection]:
+        """A connection that works; whatever it is for, it is waited for as a caller in a hurry waits."""
+        with limited(READING):
+            connection = engine.connect()
+        with connection:
+            yield connection
+
+    @contextmanager
     def _made(self) -> Iterator[None]:
         """Make the file, readable for its owner only, before SQLite opens it."""
         if self.path is not None:
@@ -255,7 +270,7 @@ class Store(forks.Watcher):
         until = time.monotonic() + seconds
         with (
             self._queues[name].turn(seconds),  # one waits with a connection: many would leave none to who has the lock
-            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+            self._connected(self.engine.execution_options(isolation_level="AUTOCOMMIT")) as connection,
         ):
             while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
                 if time.monotonic() >= until:
@@ -264,7 +279,8 @@ class Store(forks.Watcher):
             try:
                 yield
             finally:
-                with suppress(SQLAlchemyError):  # a connection that broke off holds no lock any more
+                # a connection that broke off holds no lock any more
+                with suppress(SQLAlchemyError), limited(_LOCKING):
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
 
 

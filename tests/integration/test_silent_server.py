@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -99,6 +101,64 @@ def test_connecting_ends_with_an_error(server_url: str) -> None:
     assert isinstance(ended(lambda: Registry.connect(Settings(server_url, [KEY_A])), server_url), errors.StoreError)
 
 
+def test_setting_up_and_letting_go_end_too(server_url: str) -> None:
+    """With a connection that worked before: setting up ends in an error, letting go of a lock ends without one."""
+    store = Store(server_url)
+    store.check()
+    assert isinstance(ended(store.setup, server_url), errors.StoreError)
+    held = ExitStack()
+    held.enter_context(store.exclusive("sync", 5))
+    assert ended(held.close, server_url) is None
+    with store.exclusive("sync", 5):
+        pass
+    store.close()
+
+
+CALLS: dict[str, Callable[[Registry], object]] = {
+    "find": lambda reg: reg.audit.find(),
+    "actors": lambda reg: reg.audit.actors(),
+    "verify": lambda reg: reg.audit.verify(),
+    "bind": lambda reg: reg.knowledge_bases.bind("kb", name="KB", actor=ADMIN),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_only_the_work_itself_may_take_long(frozen_reg: Registry, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a connection works is found out as fast for a search or a change as for anything else."""
+    waits: list[float] = []
+
+    def noted() -> float:
+        end = patience.end_of_wait()
+        assert end is not None
+        waits.append(end - time.monotonic())
+        return end
+
+    monkeypatch.setattr(own, "end_of_wait", noted)
+    CALLS[name](frozen_reg)
+    assert READING.silence >= waits[0]
+    assert READING.silence < waits[-1]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "waits"), [(1, [4]), (2, [4, 4]), (3, [3, 3, 3]), (6, [2, 2, 2, 2])], ids=lambda value: str(value)
+)
+def test_all_addresses_share_one_limit(hosts: int, waits: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many hosts the URL names: each gets its share of nine seconds, and two at least, as the driver does."""
+    clock, found = [100.0], list[int]()
+
+    def connect(*, connect_timeout: float, **_options: object) -> None:
+        found.append(int(connect_timeout))  # as the driver takes it
+        clock[0] += found[-1]
+        raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+
+    monkeypatch.setattr(own.Connection, "connect", connect)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    url = "postgresql://user@/name?" + "&".join(f"host=192.0.2.{number + 1}:1" for number in range(hosts))
+    with pytest.raises(errors.StoreError, match="cannot be reached"), Store(url).read():
+        pass
+    assert waits == found
+
+
 def test_control_without_the_limit_it_hangs(
     frozen_reg: Registry, server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +186,18 @@ def test_a_wait_ends_at_the_nearer_of_its_limits(monkeypatch: pytest.MonkeyPatch
     with limited(Limit(silence=60)):
         assert 360.0 == patience.end_of_wait()
     assert patience.end_of_wait() is None
+
+
+def test_the_limits_of_all_blocks_around_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one answer the shortest, for all of them the nearest end."""
+    clock = [100.0]
+    monkeypatch.setattr(patience.time, "monotonic", lambda: clock[0])
+    with limited(Limit(silence=60, total=10)):
+        clock[0] = 105.0
+        with limited(Limit(silence=4, total=9)):
+            assert (109.0, 110.0) == (patience.end_of_wait(), patience.end_of_all(0))
+        assert (110.0, 110.0) == (patience.end_of_wait(), patience.end_of_all(0))
+    assert (None, 0) == (patience.end_of_wait(), patience.end_of_all(0))
 
 
 def _setting(url: str, name: str) -> str:
