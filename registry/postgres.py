@@ -9,17 +9,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
+from ipaddress import ip_address
 from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_attempts
+from psycopg.pq import Conninfo
 from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError
 
+from registry.errors import SettingsError
 from registry.patience import end_of_all, end_of_wait
 
 _POOL_SECONDS: Final = 4
 _CONNECT_SECONDS: Final = 4
 _LEAST_CONNECT_SECONDS: Final = 2  # psycopg waits no less
+_OF_PYTHON: Final = ("autocommit", "context", "cursor_factory", "plugin", "prepare_threshold", "row_factory")
+_MANIFOLD: Final = ("host", "options", "port")
+_LAST_PORT: Final = 65535
+_ZONE: Final = "-c timezone=UTC"
 
 
 class SilentServerError(psycopg.OperationalError):
@@ -43,16 +51,18 @@ class Connection(psycopg.Connection[Any]):
 def engine(url: URL, lock_seconds: int) -> Engine:
     """An engine on connections that give up, and that are tried when they come from the pool.
 
-    The URL's own ``options`` count. They may change the limit for locks, but not the time zone.
+    The ``options`` of the environment (``PGOPTIONS``) and then of the URL count. They may change the limit for locks,
+    but not the time zone; nor can the URL change the encoding of texts.
+
+    Raises:
+        SettingsError: the URL cannot be right.
     """
-    options = url.query.get("options", ())
-    own = (options,) if isinstance(options, str) else options
     made = create_engine(
-        url.difference_update_query(["options"]),
+        url.set(query={}),  # it is shown with the engine, and only hides the password before the host
         hide_parameters=True,
         pool_pre_ping=True,
         pool_timeout=_POOL_SECONDS,
-        connect_args={"options": " ".join((f"-c lock_timeout={lock_seconds}s", *own, "-c timezone=UTC"))},
+        connect_args=_parameters(url, lock_seconds),
     )
 
     @event.listens_for(made, "do_connect")
@@ -62,10 +72,50 @@ def engine(url: URL, lock_seconds: int) -> Engine:
     return made
 
 
+def _parameters(url: URL, lock_seconds: int) -> dict[str, Any]:
+    """What the URL asks of libpq, in its names."""
+    known = {option.keyword.decode(): option.val for option in Conninfo.get_defaults()}
+    strange = [name for name in url.query if name not in known]
+    if strange:
+        ours = ", ".join(name for name in strange if name in _OF_PYTHON)
+        raise SettingsError(
+            f"REGISTRY_DATABASE_URL must not set {ours or 'what PostgreSQL does not know'}. Take it out: after the “?” "
+            "stand parameters of libpq only, such as sslmode."
+        )
+    if any(not isinstance(value, str) for name, value in url.query.items() if name not in _MANIFOLD):
+        raise SettingsError("REGISTRY_DATABASE_URL sets a parameter twice after the “?”. Leave one of them.")
+    try:
+        _, parameters = url.get_dialect()().create_connect_args(url)
+        _check_places(str(parameters.get("host", "")), str(parameters.get("port", "")))
+    except (ArgumentError, ValueError):
+        raise SettingsError(
+            "REGISTRY_DATABASE_URL names a host or a port that there cannot be. Check their spelling; a port is a "
+            f"number from 1 to {_LAST_PORT}."
+        ) from None
+    own = url.query.get("options", ())
+    of_environment = (known["options"] or b"").decode(errors="replace")
+    options = (f"-c lock_timeout={lock_seconds}s", of_environment, *((own,) if isinstance(own, str) else own), _ZONE)
+    return {**parameters, "options": " ".join(filter(None, options)), "client_encoding": "utf8"}
+
+
+def _check_places(hosts: str, ports: str) -> None:
+    """Raise ValueError where one of them cannot be connected to, whatever runs there."""
+    for host in hosts.split(","):
+        if ":" in host and not host.startswith("/"):
+            ip_address(host)
+        host.encode("idna")
+    for port in filter(None, ports.split(",")):
+        if not 1 <= int(port) <= _LAST_PORT:
+            raise ValueError(port)
+
+
 def _connected(options: dict[str, Any]) -> Connection:
     """A connection to the first address that answers. All of them share what `patience` leaves; the URL's own
     ``connect_timeout`` counts for each."""
-    addresses = conninfo_attempts(options)
+    try:
+        addresses = conninfo_attempts(options)
+    except UnicodeError:  # of a host in the environment
+        raise psycopg.OperationalError("a host cannot be looked up") from None
     end = end_of_all(default=math.inf)
     failure: psycopg.OperationalError = SilentServerError("the server did not answer in time")
     for number, address in enumerate(addresses):

@@ -82,7 +82,7 @@ class Store(forks.Watcher):
         forks.watch(self)
 
     def __repr__(self) -> str:
-        return f"<Store {self.url.render_as_string(hide_password=True)}>"
+        return f"<Store {self.url.set(query={}).render_as_string(hide_password=True)}>"  # parameters can be passwords
 
     @contextmanager
     def read(self, limit: Limit = READING) -> Iterator[Session]:
@@ -124,8 +124,13 @@ class Store(forks.Watcher):
             yield
 
     def is_empty_file(self) -> bool:
-        """Whether this is an SQLite store whose file is not there yet, or holds nothing."""
-        return self.path is not None and (not self.path.exists() or self.path.stat().st_size == 0)
+        """Whether this is an SQLite store whose file is not there yet, or holds nothing.
+
+        Raises:
+            StoreError: whether it is there cannot be found out.
+        """
+        with _translated():
+            return self.path is not None and not _size(self.path)
 
     def setup(self) -> None:
         """Create the schema, or bring it up to date. Safe to call from several processes at once."""
@@ -234,8 +239,8 @@ class Store(forks.Watcher):
     @contextmanager
     def _used(self, limit: Limit, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
         """What each use of the database goes through."""
-        self._require_file()
         with self._gate, limited(limit), _translated(but=but):
+            self._require_file()
             yield
 
     @contextmanager
@@ -256,7 +261,7 @@ class Store(forks.Watcher):
 
     def _require_file(self) -> None:
         # open connections would go on reading, and writing, a file that nobody can find any more
-        if self.path is not None and not self.path.exists():
+        if self.path is not None and _size(self.path) is None:
             raise StoreError("The store's file is gone. Put it back, or restore it from a backup, and try again.")
 
     def _turn(self, name: str = "", seconds: float = LOCK_SECONDS) -> AbstractContextManager[None]:
@@ -292,7 +297,7 @@ _PRAGMAS = ("foreign_keys = ON", "synchronous = FULL", "busy_timeout = 5000", "t
 
 def _parse(url: str) -> URL:
     try:
-        if not url.isprintable():
+        if not url.isprintable() or "%00" in url:  # no path and no parameter can hold a NUL
             raise ValueError
         parsed = make_url(url)
         backend, driver = parsed.get_backend_name(), parsed.get_driver_name()
@@ -301,8 +306,30 @@ def _parse(url: str) -> URL:
     if backend == "postgresql" and driver in ("psycopg", "psycopg2"):
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and driver == "pysqlite" and parsed.database and parsed.database != ":memory:":
-        return parsed.set(database=str(Path(parsed.database).absolute()))  # the working folder may change
+        return parsed.set(database=str(_absolute(Path(parsed.database))))
     raise SettingsError("REGISTRY_DATABASE_URL must start with postgresql+psycopg:// or be sqlite:///path/to/file.")
+
+
+def _absolute(path: Path) -> Path:
+    """The same file, wherever the working folder is later."""
+    try:
+        found = path.absolute()
+    except OSError:
+        raise SettingsError(
+            "REGISTRY_DATABASE_URL names its file from the working folder, which is gone. Give the whole path: "
+            "sqlite:////path/to/file."
+        ) from None
+    if not found.name:
+        raise SettingsError("REGISTRY_DATABASE_URL names no file. Give its path: sqlite:////path/to/file.")
+    return found
+
+
+def _size(path: Path) -> int | None:
+    """The size of a file in bytes, None where there is none. Other errors than that are the caller's."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _postgresql_engine(url: URL) -> Engine:
@@ -384,9 +411,8 @@ def _from_constraint(error: IntegrityError) -> RegistryError:
 
 
 def _from_failure(error: Exception) -> StoreError:
-    cause = str(getattr(error, "orig", None) or error).lower()
-    no_file = isinstance(error, OSError) and not isinstance(error, TimeoutError)
-    if no_file or "readonly" in cause or "read-only" in cause:
+    cause = str(getattr(error, "orig", None) or getattr(error, "strerror", None) or error).lower()
+    if "readonly" in cause or "read-only" in cause:
         return StoreError("The store is read-only: nothing was saved. Check the file's and the folder's permissions.")
     if "did not answer in time" in cause:
         return StoreError("The database server does not answer. Whether a change was saved shows when it does again.")
@@ -394,14 +420,17 @@ def _from_failure(error: Exception) -> StoreError:
         return StoreError("The store is busy with many calls at once. Try again in a moment.")
     if "locked" in cause or "lock timeout" in cause or isinstance(error, TimeoutError):
         return StoreError("The store is busy with another change: nothing was saved. Try again in a moment.")
-    if "no such table" in cause or "undefinedtable" in type(getattr(error, "orig", None)).__name__.lower():
-        return SchemaError("The store has not been set up. Run: python -m registry migrate")
-    if "permission denied" in cause or "insufficient" in cause:
-        return StoreError("The store refused access: check the rights of the database role.")
-    if "unable to open database file" in cause:
-        return StoreError("The store's file cannot be opened. Check the file's and the folder's permissions.")
     if "not a database" in cause or "malformed" in cause:
         return StoreError("The store's file is damaged or not a database. Restore it from a backup.")
     if "disk" in cause or "no space" in cause:
         return StoreError("The store cannot write: its disk is full or failing. Nothing was saved.")
+    if "unable to open database file" in cause or isinstance(error, OSError):
+        return StoreError(
+            "The store's file, or its folder, cannot be opened or written. Check the path in REGISTRY_DATABASE_URL, "
+            "and the permissions of both."
+        )
+    if "no such table" in cause or "undefinedtable" in type(getattr(error, "orig", None)).__name__.lower():
+        return SchemaError("The store has not been set up. Run: python -m registry migrate")
+    if "permission denied" in cause or "insufficient" in cause:
+        return StoreError("The store refused access: check the rights of the database role.")
     return StoreError("The store cannot be reached. Check that the database runs and REGISTRY_DATABASE_URL is right.")

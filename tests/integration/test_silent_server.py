@@ -225,6 +225,20 @@ def test_the_options_of_the_url_count(server_url: str, options: str, name: str, 
     assert expected == _setting(url.render_as_string(hide_password=False), name)
 
 
+@pytest.mark.parametrize(
+    ("options", "name", "expected"),
+    [("", "work_mem", "7MB"), ("-c work_mem=8MB", "work_mem", "8MB"), ("", "timezone", "UTC")],
+    ids=["environment", "URL", "time zone"],
+)
+def test_the_options_of_the_environment_count(
+    server_url: str, options: str, name: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of the URL, which come after them."""
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=7MB -c timezone=Europe/Berlin")
+    url = make_url(server_url).update_query_dict({"options": options} if options else {})
+    assert expected == _setting(url.render_as_string(hide_password=False), name)
+
+
 def test_a_statement_that_takes_longer_than_its_limit_is_given_up(server_url: str) -> None:
     """Also where the server is alive and only slow; the connection is not used again."""
     store = Store(server_url)

@@ -19,10 +19,11 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from registry import Registry, Settings, errors, filelock, store
+from registry import postgres as driver
 from registry.filelock import file_lock
 from registry.store import Store
 from tests import postgres
-from tests.factories import CANARY, KEY_A, created
+from tests.factories import CANARY, KEY_A, created, generation
 
 Connect = Callable[[Settings], Registry]
 
@@ -331,6 +332,21 @@ def test_a_relative_path_does_not_follow_the_working_folder(
         "sqlite:///secret-word\0.db",
         "sqlite:///secret-word\ud800.db",
         "sqlite:///secret-word\n.db",
+        "sqlite:///secret-word%00.db",
+        "sqlite:////",
+        "postgresql://user:secret-word%00@host/name",
+        "postgresql://user:secret-word@a..b/name",
+        f"postgresql://user:secret-word@{'x' * 64}/name",
+        "postgresql://user:secret-word@host:65536/name",
+        "postgresql://user:secret-word@host/name?host=a:b",
+        "postgresql:///name?host=a:b:c&password=secret-word",
+        "postgresql:///name?port=abc&password=secret-word",
+        "postgresql:///name?port=1,70000&host=a,b&password=secret-word",
+        "postgresql:///name?password=secret-word&password=secret-word-2",
+        "postgresql:///name?secret-word=1",
+        "postgresql:///name?plugin=secret-word",
+        "postgresql:///name?prepare_threshold=5&password=secret-word",
+        "postgresql:///name?row_factory=x&password=secret-word",
         "mysql://user:secret-word@host/name",
         "secret-word",
         "://secret-word",
@@ -341,3 +357,79 @@ def test_an_unusable_url_is_refused_without_being_repeated(url: str) -> None:
     with pytest.raises(errors.SettingsError, match="REGISTRY_DATABASE_URL") as caught:
         Registry.connect(Settings(url, [KEY_A]))
     assert "secret-word" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_parameters_of_the_driver_are_named() -> None:
+    """They work elsewhere, and would be looked for in vain."""
+    with pytest.raises(errors.SettingsError, match="must not set plugin, row_factory"):
+        Store("postgresql:///name?plugin=x&sslmode=disable&row_factory=y")
+
+
+@pytest.mark.parametrize("name", ["password", "sslpassword", "oauth_client_secret", "scram_client_key"])
+def test_a_secret_parameter_is_shown_by_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by the registry and its parts nor by the engine; the driver alone gets it."""
+    sent: dict[str, Any] = {}
+    monkeypatch.setattr(driver, "_connected", sent.update)
+    registry = Registry(Settings(), Store(f"postgresql://user:hidden-word@127.0.0.1:1/name?{name}=hidden-word"), None)
+    parts = (registry, registry.models, registry.audit, registry.knowledge_bases, registry.proxy)
+    shown = [*map(repr, parts), repr(registry._store.engine)]
+    assert [] == [each for each in shown if "hidden-word" in each or "127.0.0.1:1/name" not in each]
+    with pytest.raises(errors.StoreError), registry._store.read():
+        pass  # nothing listens there
+    assert "hidden-word" == sent[name]
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "sqlascii", "nonsense"])
+def test_texts_are_sent_as_utf8(postgresql_url: str, connect: Connect, encoding: str) -> None:
+    """Whatever the URL says: others cannot hold each name."""
+    url = make_url(postgresql_url).update_query_dict({"client_encoding": encoding})
+    reg = connect(Settings(url.render_as_string(hide_password=False), [KEY_A]))
+    assert "漢" == created(reg, generation(name="漢")).name
+
+
+def test_a_relative_path_in_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing that it could be relative to."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(errors.SettingsError, match="whole path"):
+        Store("sqlite:///registry.db")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["{}/" + "a" * 5000, "{}/" + "a/" * 2500 + "a", "{}", "{}/loop/registry.db"],
+    ids=["name", "path", "folder", "loop"],
+)
+def test_a_path_that_cannot_be_opened(tmp_path: Path, path: str) -> None:
+    """At connecting and at setting up: a StoreError, whatever the system says."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    url = f"sqlite:///{path.format(tmp_path)}"
+    for call in (lambda: Registry.connect(Settings(url, [KEY_A])), lambda: Store(url).setup()):
+        with pytest.raises(errors.StoreError, match="cannot be opened") as caught:
+            call()
+        assert_helpful(caught.value)
+
+
+def test_rights_that_were_taken_away(sqlite_template: Path) -> None:
+    """A folder that may not be looked into any more: for who connects, and for who is connected."""
+    with tempfile.TemporaryDirectory() as base:
+        Path(base).chmod(0o755)
+        place = Path(base) / "store"
+        place.mkdir(mode=0o777)
+        settings = Settings(f"sqlite:///{shutil.copy(sqlite_template, place / 'registry.db')}", [KEY_A])
+        calls: tuple[Callable[[Registry], object], ...] = (
+            lambda _: Registry.connect(settings),
+            lambda reg: reg.resolve(type="ner"),
+            created,
+            lambda reg: reg._store.setup(),
+        )
+        with Registry.connect(settings) as reg:
+            place.chmod(0)
+            with _as_somebody_else():
+                for call in calls:
+                    with pytest.raises(errors.StoreError, match="permissions") as caught:
+                        call(reg)
+                    assert_helpful(caught.value)
+            place.chmod(0o755)

@@ -273,7 +273,7 @@ def test_demo_refuses_a_store_with_a_proxy(tmp_path: Path) -> None:
         ({"REGISTRY_DATABASE_URL": "nonsense"}, "is not a database URL"),
         ({"REGISTRY_DATABASE_URL": "postgresql://u:hidden-password@127.0.0.1:1/x"}, "cannot be reached"),
         ({"REGISTRY_DATABASE_URL": "sqlite:///{folder}/a.db", "REGISTRY_FERNET_KEYS": "short"}, "not a Fernet key"),
-        ({"REGISTRY_DATABASE_URL": "sqlite:////proc/registry/a.db"}, "read-only"),
+        ({"REGISTRY_DATABASE_URL": "sqlite:////proc/registry/a.db"}, "cannot be opened"),
     ],
     ids=["no store", "other database", "no URL", "no server", "bad key", "no folder"],
 )
