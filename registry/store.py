@@ -22,13 +22,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from registry import forks
+from registry import arguments, forks
 from registry.crypto import Keyring, new_store_secret
 from registry.errors import (
     AlreadyExistsError,
     DecryptionError,
     DefaultModelError,
     InUseError,
+    InvalidInputError,
     RegistryError,
     SchemaError,
     SettingsError,
@@ -63,7 +64,7 @@ class Store(forks.Watcher):
 
     Args:
         url: ``sqlite:///path`` or ``postgresql+psycopg://…``.
-        clock: what time it is; the demo has a clock of its own.
+        clock: what time it is, with a time zone; the demo has a clock of its own.
 
     Raises:
         SettingsError: the URL is not of a database that is supported.
@@ -71,7 +72,7 @@ class Store(forks.Watcher):
 
     def __init__(self, url: str, *, clock: Clock = utcnow) -> None:
         self.url = _parse(url)
-        self.clock = clock
+        self.clock = _checked(clock)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.path = Path(self.url.database or "") if self.is_sqlite else None
         self.engine = _sqlite_engine(self.path) if self.path is not None else _postgresql_engine(self.url)
@@ -287,6 +288,21 @@ class Store(forks.Watcher):
                 # a connection that broke off holds no lock any more
                 with suppress(SQLAlchemyError), limited(_LOCKING):
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+
+
+def _checked(clock: Clock) -> Clock:
+    """The clock, which raises InvalidInputError where it tells no time."""
+
+    def now() -> datetime:
+        try:
+            found = arguments.moment("clock", clock())
+        except (InvalidInputError, ValueError):  # of pandas' NaT, which is a datetime that is none
+            found = None
+        if found is None:
+            raise InvalidInputError({"clock": "Must return the time, as a datetime with its time zone."})
+        return found
+
+    return now
 
 
 _of_parents: list[object] = []

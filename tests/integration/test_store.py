@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pandas import NaT
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from registry import Registry, Settings, errors, filelock, store
 from registry import postgres as driver
 from registry.filelock import file_lock
-from registry.store import Store
+from registry.store import Store, utcnow
 from tests import postgres
 from tests.factories import CANARY, KEY_A, created, generation
 
@@ -433,3 +434,16 @@ def test_rights_that_were_taken_away(sqlite_template: Path) -> None:
                         call(reg)
                     assert_helpful(caught.value)
             place.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "time_",
+    [None, "2026-01-01", 1_700_000_000, float("nan"), utcnow().replace(tzinfo=None), NaT],
+    ids=["None", "text", "number", "nan", "naive", "NaT"],
+)
+def test_a_clock_that_tells_no_time_is_named(settings: Settings, time_: Any) -> None:
+    """Nothing is saved, and the store is not blamed."""
+    with Registry.connect(settings, clock=lambda: time_) as reg:
+        with pytest.raises(errors.InvalidInputError, match="clock"):
+            created(reg)
+        assert [] == reg.models.find()
