@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 MAX_LENGTH = 500
+_MAX_LABEL = 63  # of a name in DNS; a longer part cannot be looked up
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]")
 
@@ -22,6 +23,8 @@ def parse_endpoint(url: str) -> str:
     if not url.isascii() or not url.isprintable() or re.search(r"[\s\\<>\"'`{}|^]", url):
         raise ValueError("Only plain ASCII characters, without spaces, quotes or backslashes.")
     scheme, host, port, path = _split(url)
+    if any(len(label) > _MAX_LABEL for label in host.split(".")):
+        raise ValueError(f"No part of the host's name can have more than {_MAX_LABEL} characters.")
     return f"{scheme}://{host}{'' if port == _DEFAULT_PORTS[scheme] else f':{port}'}{path.rstrip('/')}"
 
 

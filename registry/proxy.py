@@ -163,9 +163,10 @@ class ProxyApi(forks.Watcher):
         # imported here: code that uses no proxy must not pay for it
         import httpx
 
+        no_url = (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)  # the last: a host that cannot be encoded
         try:
             answer = send(self._client)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol):
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, *no_url):
             raise UnreachableError(
                 f"The LiteLLM proxy at {self.url} cannot be reached. Check that it runs and LITELLM_PROXY_URL is right."
             ) from None
@@ -173,7 +174,7 @@ class ProxyApi(forks.Watcher):
             raise TimedOutError(
                 f"The LiteLLM proxy did not answer within {_ANSWER_SECONDS:.0f} seconds. Try again."
             ) from None
-        except (httpx.HTTPError, httpx.InvalidURL):
+        except httpx.HTTPError:
             raise UnansweredError("The connection to the LiteLLM proxy broke off. Try again.") from None
         if not answer.is_success and not (is_done and is_done(answer)):
             raise _refusal(answer.status_code)

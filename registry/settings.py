@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from registry import crypto
 from registry.actors import Role
 from registry.egress import Policy
+from registry.endpoints import parse_endpoint
 from registry.errors import SettingsError
 
 STORE_FILE = "registry.db"
@@ -200,10 +201,13 @@ def _folder(name: str, value: object) -> Path | None:
 
 
 def _plain_url(name: str, value: object) -> str | None:
-    url = "" if value is None else _text(name, value).rstrip("/")
+    url = "" if value is None else _text(name, value)
     if "@" in url:
         raise SettingsError(f"{name} must not hold a user name or password: LITELLM_MASTER_KEY is the key.")
-    return url or None
+    try:
+        return parse_endpoint(url) if url else None
+    except ValueError as error:
+        raise SettingsError(f"{name} is not the URL of a proxy, such as http://proxy:4000. {error}") from None
 
 
 def _secret(name: str, value: object) -> SecretStr | None:

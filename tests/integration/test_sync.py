@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -178,6 +178,15 @@ def test_an_inactive_model_is_not_registered_by_an_edit(reg: Registry, fake_prox
     assert (True, "") == row(reg, model)
     reg.models.set_status(model.id, "active", actor=ADMIN)
     assert {alias(model): ["openai/gpt-4.1"]} == served(fake_proxy)
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "ftp://h", "http://h:port", "http://" + "a" * 64, "http://h\ud800"], ids=ascii
+)
+def test_a_url_that_cannot_be_called_is_a_proxy_that_cannot_be_reached(url: str) -> None:
+    """The settings refuse most of them; what is left must not end a change that was saved already."""
+    with closing(ProxyApi(url, SecretStr("sk-master"))) as api, pytest.raises(errors.ProxyError, match="PROXY_URL"):
+        api.entries()
 
 
 def test_a_proxy_that_is_down_blocks_no_change(reg: Registry, fake_proxy: FakeProxy) -> None:

@@ -19,6 +19,7 @@ from registry.endpoints import origin, parse_endpoint
         ("http://[::1]:8000/x", "http://[::1]:8000/x"),
         ("http://my_host/v1", "http://my_host/v1"),
         ("http://10.0.0.7:1234/v1//", "http://10.0.0.7:1234/v1"),
+        ("http://" + "a" * 63 + ".example", "http://" + "a" * 63 + ".example"),
     ],
 )
 def test_an_endpoint_is_stored_in_one_spelling(given_url: str, stored: str) -> None:
@@ -51,6 +52,8 @@ def test_an_endpoint_is_stored_in_one_spelling(given_url: str, stored: str) -> N
         "https://host:0",
         "https://host:65536",
         "https://a..b",
+        "https://" + "a" * 64,
+        "https://host." + "a" * 64 + ".example",
         "https://-host",
         "https://[::1",
         "https://{host}",

@@ -124,3 +124,39 @@ def test_a_proxys_url_holds_no_credentials() -> None:
     with pytest.raises(SettingsError, match="LITELLM_PROXY_URL") as caught:
         Settings("", litellm_proxy_url="http://user:hidden@proxy:4000")
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "secret-word",
+        "ftp://proxy",
+        "http://",
+        "http://proxy:$PORT",
+        "http://proxy:65536",
+        "http://proxy:0",
+        "http://a..b",
+        "http://" + "a" * 64,
+        "http://proxy\ud800",
+        "http://pröxy",
+        "http://proxy:4000?key=secret-word",
+        "http://proxy:4000#secret-word",
+        "http://pro xy",
+    ],
+    ids=ascii,
+)
+def test_what_is_no_proxys_url_is_refused_without_being_repeated(url: str) -> None:
+    """When the settings are made, not at the first change that the proxy should follow."""
+    with pytest.raises(SettingsError, match="LITELLM_PROXY_URL") as caught:
+        Settings.from_env({"LITELLM_PROXY_URL": url})
+    assert "secret-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [(" http://proxy:4000/ ", "http://proxy:4000"), ("https://PROXY/litellm/", "https://proxy/litellm"), ("", None)],
+)
+def test_a_proxys_url_is_kept_in_one_spelling(url: str, kept: str | None) -> None:
+    """A path stays; no URL is no proxy."""
+    assert kept == Settings(litellm_proxy_url=url).litellm_proxy_url
