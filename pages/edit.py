@@ -148,11 +148,11 @@ def _sections(form: Form, kind: ModelType, provider: Provider, *, locked: bool) 
         sections.parameters(form, kind, provider, locked=locked)
     with st.container(border=True):
         sections.status(form, kind)
-    if form.message:
-        st.error(plain(form.message), icon=":material/error:")
     outcome = st.container()
     _buttons(form, kind, provider, is_testing)
-    with outcome:
+    with outcome:  # drawn last, but in a place of its own: what is there or not does not move the buttons' place
+        if form.message:
+            st.error(plain(form.message), icon=":material/error:")
         if is_testing:
             _test(form, kind, provider)
         trial.show(form, kind, locked=locked)

@@ -4,8 +4,11 @@ nobody but the server for anything, no script failed in it, and the server met n
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -40,6 +43,35 @@ def started() -> Iterator[Callable[..., Server]]:
         yield start
         for each in servers:
             assert "Traceback" not in each.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def lasting_file(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of `lasting`."""
+    return Path(shutil.copy(sqlite_template, tmp_path_factory.mktemp("lasting") / "registry.db"))
+
+
+@pytest.fixture(scope="session")
+def _lasting(lasting_file: Path) -> Iterator[Server]:
+    with server({"REGISTRY_DATABASE_URL": f"sqlite:///{lasting_file}", "REGISTRY_FERNET_KEYS": KEY_A}) as started:
+        yield started
+
+
+@pytest.fixture
+def lasting_url(lasting_file: Path, sqlite_template: Path) -> str:
+    """The store of `lasting`, as empty as it was at first."""
+    with closing(sqlite3.connect(sqlite_template)) as empty, closing(sqlite3.connect(lasting_file)) as store:
+        empty.backup(store)
+    return f"sqlite:///{lasting_file}"
+
+
+@pytest.fixture
+def lasting(_lasting: Server, lasting_url: str) -> Iterator[Server]:
+    """A server that many tests share, one after the other, since it takes seconds to start; each begins with an empty
+    store. For what depends neither on the store nor on the server's environment."""
+    before = len(_lasting.log.read_text())
+    yield _lasting
+    assert "Traceback" not in _lasting.log.read_text()[before:]
 
 
 @pytest.fixture

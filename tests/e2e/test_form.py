@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,36 +12,24 @@ from playwright.sync_api import Locator, expect
 
 from registry import Model, Registry
 from tests.e2e.browser import Server, Visitor
-from tests.e2e.browser import server as serve
-from tests.factories import KEY_A
 from tests.pages.driver import path_of
 from tests.providers import Provider
 
 pytestmark = pytest.mark.e2e
 
 KEY = "k-typed-5d2a7c9e41"
-_numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-def store_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One for all of them: the form does not depend on the store, nor these tests on each other."""
-    path = tmp_path_factory.mktemp("form") / "registry.db"
-    shutil.copy(sqlite_template, path)
-    return f"sqlite:///{path}"
-
-
-@pytest.fixture(scope="module")
-def running(store_url: str) -> Iterator[Server]:
-    with serve({"REGISTRY_DATABASE_URL": store_url, "REGISTRY_FERNET_KEYS": KEY_A}) as started:
-        yield started
-        assert "Traceback" not in started.log.read_text()
 
 
 @pytest.fixture
-def visitor(running: Server, visitors: Callable[..., Visitor]) -> Visitor:
+def store_url(lasting_url: str) -> str:
+    """Which store it is makes no difference to the form."""
+    return lasting_url
+
+
+@pytest.fixture
+def visitor(lasting: Server, visitors: Callable[..., Visitor]) -> Visitor:
     """The administrator, with a clipboard."""
-    visitor = visitors(running)
+    visitor = visitors(lasting)
     visitor.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     return visitor
 
@@ -245,7 +230,7 @@ def test_nothing_is_lost(visitor: Visitor, reg: Registry, server: Provider, out:
                     assert lost([entry], sent(visitor, BUTTONS[out])) == {}, f"{kind}, by {way} and {out}"
             press(visitor, "save")
             assert lost(whole, sent(visitor, "save")) == {}, f"{kind}, by {way} and {out}"
-        name = text("name", "Name", f"Model {next(_numbers)}")
+        name = text("name", "Name", f"Model {first}")
         enter(visitor, name, put)
         WAYS_OUT[out](visitor)
         if BUTTONS.get(out) == "test":

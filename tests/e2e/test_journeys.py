@@ -1,4 +1,4 @@
-"""The main journeys of an administrator, in a real browser, on both stores."""
+"""The main journeys of an administrator, in a real browser; on both stores where they go through much of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.e2e.browser import Server, Visitor
 from tests.factories import ADMIN, CANARY, bound, created, embedding, generation, ner, ollama
 
 pytestmark = pytest.mark.e2e
+one_store = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)  # the store makes no difference
 
 
 def test_a_model_from_its_registration_to_its_end(visitor: Visitor, reg: Registry) -> None:
@@ -95,6 +96,7 @@ def test_a_model_from_its_registration_to_its_end(visitor: Visitor, reg: Registr
     assert reg.audit.verify().ok
 
 
+@one_store
 def test_everything_from_the_keyboard(visitor: Visitor, reg: Registry) -> None:
     """Without a mouse: reach the table, select a row, go back to the bar, delete, and confirm."""
     created(reg, generation(name="Keep"))
@@ -119,6 +121,7 @@ def test_everything_from_the_keyboard(visitor: Visitor, reg: Registry) -> None:
     expect(visitor.cells("Name")).to_have_text([model.name for model in reg.models.find()])
 
 
+@one_store
 def test_escape_closes_a_question(visitor: Visitor, reg: Registry) -> None:
     """Esc answers a question with no, for good."""
     created(reg, generation(name="Stay"))
@@ -163,6 +166,7 @@ def test_a_filtered_list_is_a_link(
     expect(two.page.get_by_label("Search", exact=True)).to_have_value("llama one")
 
 
+@one_store
 def test_a_key_never_comes_back(visitor: Visitor, reg: Registry) -> None:
     """A typed key stays in its field while the form has a fault. The server sends it back at no time: not in the form,
     not after saving, not on any page."""
@@ -203,6 +207,7 @@ def test_a_question_about_a_model_that_is_gone(visitor: Visitor, reg: Registry) 
     expect(visitor.page.get_by_role("alert")).to_contain_text("There is no such model.")
 
 
+@one_store
 def test_the_form_has_names_for_everything(visitor: Visitor) -> None:
     """Each field has a role and a name of its own, as a screen reader needs it."""
     visitor.open("/edit")
@@ -231,6 +236,7 @@ def test_the_form_has_names_for_everything(visitor: Visitor) -> None:
     assert levels == [1, 2, 2, 2, 2]
 
 
+@one_store
 def test_names_never_become_links(visitor: Visitor, reg: Registry) -> None:
     """Addresses and Markdown in a name are text wherever it is shown: nobody is led elsewhere by it."""
     name = "see https://evil.example/x WWW.evil.example a@b.example [l](http://evil.example) <a href='x'>y</a>"
@@ -249,6 +255,7 @@ def test_names_never_become_links(visitor: Visitor, reg: Registry) -> None:
 TWELVE = ("tests/e2e/twelfth_provider.py", "run", "app.py")
 
 
+@one_store
 def test_a_twelfth_provider_is_one_entry(
     started: Callable[..., Server],
     visitors: Callable[..., Visitor],

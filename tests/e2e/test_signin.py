@@ -87,13 +87,18 @@ def test_the_link_of_the_console(
     assert_signed_out(other_tab, "You are signed out")
 
 
-@pytest.mark.parametrize("first", ["/audit", "/edit", "/main", "/proxy"])
+@pytest.mark.parametrize(
+    "paths", [("/audit", "/"), ("/edit", "/models"), ("/main", "/dialogs"), ("/proxy", "/?type=ner")]
+)
 def test_signed_out_every_path_shows_the_sign_in(
-    started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str], first: str
+    started: Callable[..., Server],
+    visitors: Callable[..., Visitor],
+    environment: dict[str, str],
+    paths: tuple[str, str],
 ) -> None:
     """On a server that nobody has visited, whatever is asked for first: the sign-in, and nothing else."""
     running = started(environment)
-    for path in (first, "/", "/models", "/dialogs", "/?status=inactive"):
+    for path in paths:
         visitor = visitors(running, None)
         visitor.open(path)
         assert_signed_out(visitor)
