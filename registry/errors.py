@@ -27,8 +27,9 @@ None of them, nor their causes, holds a secret or the input that was refused.
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from registry.records import KnowledgeBase
@@ -45,6 +46,10 @@ class RegistryError(Exception):
         super().__init__(message)
         self.message = message
         self.fields: dict[str, str] = dict(fields or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy what it holds: constructors of subclasses take other arguments than the message."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed
 
 
 class SettingsError(RegistryError):
