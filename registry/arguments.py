@@ -1,7 +1,7 @@
 """What public methods take besides whole models: names, ids, filters, flags, numbers, times and callbacks.
 
 One rule for all text: white space around it is cut, the rest is compared as it is. Text that holds control characters
-or lone surrogates, or is longer than anything stored, matches nothing: see `findable`.
+or lone surrogates, or is longer than anything stored, matches nothing: see `findable`. A record stands for its id.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KnowledgeBaseRef = str | UUID | KnowledgeBase
 
 MODEL: Final = (Model, ModelSummary)
 _LONGEST: Final = 1000  # more than any name, id or value that is stored
-_UNSTORABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNSTORABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 E = TypeVar("E", ModelType, Status)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,7 +77,7 @@ def target(argument: str, value: object) -> str:
 
 
 def findable(text: str) -> bool:
-    """Whether anything that is stored could be called so, or contain it."""
+    """Whether anything that is stored could be called so, or contain it: to be asked of a text as it was given."""
     return 0 < len(text) <= _LONGEST and not _UNSTORABLE.search(text)
 
 
@@ -122,18 +122,21 @@ def moment(argument: str, value: object) -> datetime | None:
     """A point in time in UTC, or None.
 
     Raises:
-        InvalidInputError: it is no datetime, has no time zone, or lies beyond the calendar.
+        InvalidInputError: it is no datetime, has no time zone that can be used, or lies beyond the calendar.
     """
     if value is None:
         return None
     if not isinstance(value, datetime):
         raise InvalidInputError({argument: "Must be a datetime."})
-    if value.utcoffset() is None:
-        raise InvalidInputError({argument: "Give the time with its time zone."})
     try:
-        return value.astimezone(UTC)
+        utc = value.astimezone(UTC) if value.utcoffset() is not None else None
     except OverflowError:
         raise InvalidInputError({argument: "Lies beyond the calendar."}) from None
+    except Exception:  # noqa: BLE001 -- a time zone is the caller's own code, and pandas.NaT a datetime without a time
+        utc = None
+    if utc is None:
+        raise InvalidInputError({argument: "Give the time with its time zone."})
+    return utc
 
 
 def callback(argument: str, value: F | None) -> F | None:
@@ -162,6 +165,8 @@ def texts(argument: str, value: object) -> frozenset[str] | None:
 
 def _key(argument: str, value: object, records: tuple[type[Any], ...], expected: str) -> str:
     if isinstance(value, records):
-        id: str = value.id
+        id = _key(argument, value.id, (), expected)
+        if not id:
+            raise InvalidInputError({argument: "This record has no id."})
         return id
     return str(value) if isinstance(value, UUID) else text(argument, value, expected)

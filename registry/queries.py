@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, false, func, or_, select
@@ -37,21 +37,21 @@ def fetch(
         InvalidInputError: ``argument`` is none of the things that name a model.
     """
     wanted = arguments.model(argument, id_or_name)
-    for column, value in ((ModelRow.id, wanted), (ModelRow.name_key, name_key(wanted))):
-        row = session.scalars(select(ModelRow).where(equals(column, value), *visible)).one_or_none()
+    for condition in (equals(ModelRow.id, wanted), equals(ModelRow.name_key, wanted, name_key)):
+        row = session.scalars(select(ModelRow).where(condition, *visible)).one_or_none()
         if row is not None:
             return row
     raise NotFoundError("There is no such model. It may have been deleted: load the list again.")
 
 
-def equals(column: Column, text: str) -> ColumnElement[bool]:
-    """The condition that a column holds exactly this text."""
-    return column == text if arguments.findable(text) else false()
+def equals(column: Column, text: str, form: Callable[[str], str] = str) -> ColumnElement[bool]:
+    """The condition that a column holds exactly this text, in the form in which the column keeps texts."""
+    return column == form(text) if arguments.findable(text) else false()
 
 
-def contains(column: Column, text: str) -> ColumnElement[bool]:
-    """The condition that a column contains this text, in any case for ASCII letters."""
-    return column.icontains(text, autoescape=True) if arguments.findable(text) else false()
+def contains(column: Column, text: str, form: Callable[[str], str] = str) -> ColumnElement[bool]:
+    """The condition that a column contains this text, as in `equals`, but in any case for ASCII letters."""
+    return column.icontains(form(text), autoescape=True) if arguments.findable(text) else false()
 
 
 def matching(
@@ -73,7 +73,7 @@ def matching(
         named = [id for id, entry in PROVIDERS.items() if needle.casefold() in entry.label.casefold()]
         conditions.append(
             or_(
-                contains(ModelRow.name_key, name_key(needle)),
+                contains(ModelRow.name_key, needle, name_key),
                 contains(ModelRow.model_id, needle),
                 ModelRow.provider.in_(named),
             )

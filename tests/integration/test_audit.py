@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, NoReturn
 
 import pytest
 
@@ -180,6 +180,23 @@ def test_times_are_half_open_and_exact(history: Registry) -> None:
 def test_times_without_a_zone_are_refused(reg: Registry, bound_name: str) -> None:
     """A naive time would mean another moment on another machine."""
     bounds: dict[str, Any] = {bound_name: START.replace(tzinfo=None)}
+    with pytest.raises(errors.InvalidInputError) as caught:
+        reg.audit.find(**bounds)
+    assert [bound_name] == list(caught.value.fields)
+
+
+class Broken(tzinfo):
+    """A time zone that fails."""
+
+    def utcoffset(self, at: datetime | None) -> NoReturn:
+        raise LookupError("no such zone")
+
+
+@pytest.mark.parametrize("zone", [Broken(), tzinfo()], ids=["fails", "says nothing"])
+@pytest.mark.parametrize("bound_name", ["since", "until"])
+def test_times_with_a_zone_that_does_not_work_are_refused(reg: Registry, bound_name: str, zone: tzinfo) -> None:
+    """As those without one."""
+    bounds: dict[str, Any] = {bound_name: START.replace(tzinfo=zone)}
     with pytest.raises(errors.InvalidInputError) as caught:
         reg.audit.find(**bounds)
     assert [bound_name] == list(caught.value.fields)

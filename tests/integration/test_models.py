@@ -213,6 +213,35 @@ def test_an_unknown_model_is_not_found(reg: Registry, unknown: str) -> None:
     assert 1 == len(reg.audit.find().entries)
 
 
+@pytest.mark.parametrize("between", ["\x1f", "\t", "\n", "\x85", "\0", "\x7f", "\u2028", " \t", "\ud800"], ids=ascii)
+def test_a_control_character_is_no_space_in_a_name(reg: Registry, between: str) -> None:
+    """No name can hold one, so that no text with one inside names, or finds, a model; around it it is white space."""
+    model = created(reg, generation(name="My Model", model_id="my model"))
+    for written in (f"my{between}model", f"{model.id[:8]}{between}{model.id[8:]}"):
+        for call in (reg.models.get, reg.resolve, reg.models.reassignment):
+            with pytest.raises(errors.NotFoundError):
+                call(written)
+        assert () == reg.audit.find(target=written).entries == reg.audit.find(search=written).entries
+    assert [] == reg.models.find(search=f"y{between}m") == reg.models.overview(search=f"y{between}m")
+    assert model == reg.models.get(" \t my\u3000 model\n") == reg.models.find(search="\ty \u00a0M\n")[0]
+
+
+def _short(name: str) -> str:
+    return f"{len(name)} of {name[0]!a}"
+
+
+@pytest.mark.parametrize("name", ["\ufdfa" * 255, "\ufdfa" * 56, "㌀" * 255, "ß" * 255, "x" * 255], ids=_short)
+def test_a_name_that_is_taken_is_found(reg: Registry, name: str) -> None:
+    """However long the form is in which names are compared: some characters stand for eighteen."""
+    model = created(reg, generation(name=name))
+    assert model == reg.models.get(name) == reg.resolve(name).model
+    assert [model] == reg.models.find(search=name)
+    assert [model.id] == [row.id for row in reg.models.overview(search=name)]
+    assert 1 == len(reg.audit.find(target=name).entries)
+    with pytest.raises(errors.AlreadyExistsError):
+        created(reg, generation(name=name))
+
+
 def test_a_deleted_model_is_gone(reg: Registry) -> None:
     """Deleting takes it out of every list, and deleting again finds nothing."""
     model = created(reg)

@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -326,6 +326,39 @@ def test_a_record_or_a_uuid_names_a_model(stage: Stage) -> None:
         assert ["kb-1"] == [base.id for base in reg.knowledge_bases.using(ref)]
         assert ["kb-1"] == [base.id for base in reg.models.reassignment(ref).knowledge_bases]
         reg.knowledge_bases.bind("kb-1", generation=None, actor=ADMIN)
+
+
+@pytest.mark.parametrize("form", [str, UUID, lambda id: f" {id}\n", Own], ids=["text", "uuid", "spaced", "own text"])
+def test_the_id_of_a_record_is_taken_like_an_id(stage: Stage, form: Callable[[str], Any]) -> None:
+    """Whatever an id may be when it is given alone it may be in a record, in every call alike."""
+    reg, model, id = stage.reg, stage.named["One"], str(UUID(int=9))
+    base = reg.knowledge_bases.bind(id, name="Nine", generation=model.id, actor=ADMIN)
+    one, nine = replace(model, id=form(model.id)), replace(base, id=form(id))
+    assert model == reg.models.get(one) == reg.resolve(one).model
+    assert base == reg.knowledge_bases.bind(nine, generation=one, actor=ADMIN) == reg.knowledge_bases.get(nine)
+    assert model == reg.resolve(kb=nine, type="generation").model
+    assert {model.id} == {entry.target_id for entry in reg.audit.find(target=one).entries}
+    assert {id} == {entry.target_id for entry in reg.audit.find(target=nine).entries}
+    reg.knowledge_bases.remove(nine, actor=ADMIN)
+
+
+@pytest.mark.parametrize("id", [None, 42, "", " ", b"kb-1", ["kb-1"]], ids=repr)
+def test_a_record_without_an_id_is_refused(stage: Stage, id: Any) -> None:
+    """It names nothing: not even a filter may pass over it."""
+    reg, base = stage.reg, stage.reg.knowledge_bases.get("kb-1")
+    model, other = replace(stage.named["One"], id=id), replace(base, id=id)
+    calls: dict[str, list[Callable[[], object]]] = {
+        "id_or_name": [lambda: reg.models.get(model), lambda: reg.resolve(model)],
+        "target": [lambda: reg.audit.find(target=model), lambda: reg.audit.find(target=other)],
+        "id": [lambda: reg.knowledge_bases.bind(other, actor=ADMIN), lambda: reg.knowledge_bases.get(other)],
+        "kb": [lambda: reg.resolve(kb=other, type="ner")],
+        "ner": [lambda: reg.knowledge_bases.bind("kb-1", ner=model, actor=ADMIN)],
+    }
+    for argument, alike in calls.items():
+        for call in alike:
+            with pytest.raises(errors.InvalidInputError) as caught:
+                call()
+            assert [argument] == list(caught.value.fields)
 
 
 VALID: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
