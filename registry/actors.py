@@ -91,11 +91,9 @@ def changes(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
         @functools.wraps(method)
         def checked(self: A, /, *args: Any, **kwargs: Any) -> R:
             named = kwargs.pop("actor", None)
-            if self.actor is not None and named is not None and named != self.actor:
+            actor = acting(self.actor if named is None else named)
+            if self.actor not in (None, actor):
                 raise ForbiddenError("This handle acts for somebody else: leave out actor.")
-            actor = self.actor or named
-            if not isinstance(actor, Actor):
-                raise ForbiddenError("Say who acts: pass actor=Actor(name, role).")
             _demand(actor, roles, method.__name__)
             return cast(Any, method)(self, *args, actor=actor, **kwargs)  # type: ignore[no-any-return]  # the method's own type
 
@@ -103,6 +101,17 @@ def changes(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
         return checked
 
     return decorate
+
+
+def acting(value: object) -> Actor:
+    """The actor, where one enters.
+
+    Raises:
+        ForbiddenError: it is no `Actor`. Nor is one of a subclass: nothing checked what that one overrides.
+    """
+    if type(value) is not Actor:
+        raise ForbiddenError("Say who acts: pass actor=Actor(name, role).")
+    return value
 
 
 def _demand(actor: Actor, roles: tuple[Role, ...], what: str) -> None:
@@ -122,7 +131,8 @@ def _printable(field: str, value: object, most: int) -> str:
 
 
 def _role(value: object) -> Role:
-    found = next((role for role in Role if role.value == value), None)
+    wanted = str.strip(value) if isinstance(value, str) else None
+    found = next((role for role in Role if role.value == wanted), None)
     if found is None:
         message = f"There is no such role. Roles are {', '.join(Role)}."
         raise ForbiddenError(message, fields={"role": message})

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
 from registry import arguments, queries, rotation
-from registry.actors import BOUND, READERS, Actor, Role, changes, reads
+from registry.actors import BOUND, READERS, Actor, Role, acting, changes, reads
 from registry.arguments import KnowledgeBaseRef, ModelRef
 from registry.audit import Audit
 from registry.crypto import Keyring
@@ -127,8 +127,7 @@ class Registry:
         Raises:
             ForbiddenError: it is no actor, or this handle acts for another one.
         """
-        if not isinstance(actor, Actor):
-            raise ForbiddenError("Say who acts: pass an Actor(name, role).")
+        actor = acting(actor)
         if self.actor not in (None, actor):
             raise ForbiddenError("This handle acts for somebody else.")
         return Registry(self._settings, self._store, self._keyring, actor, self._api)

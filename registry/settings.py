@@ -160,7 +160,8 @@ def _roles(text: str) -> dict[str, str]:
 
 
 def _one_of(name: str, value: object, choices: Iterable[M]) -> M:
-    found = next((choice for choice in choices if choice == value), None)
+    wanted = str.strip(value) if isinstance(value, str) else None
+    found = next((choice for choice in choices if choice == wanted), None)
     if found is None:
         raise SettingsError(f"{name} must be one of {', '.join(choices)}.")
     return found

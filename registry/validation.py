@@ -137,7 +137,7 @@ def _as_mapping(argument: str, data: object) -> dict[str, Any]:
 
 
 def _member(value: object) -> ModelType | None:
-    return next((kind for kind in ModelType if kind.value == value), None)
+    return next((kind for kind in ModelType if isinstance(value, str) and kind.value == value), None)
 
 
 def _config(raw: Mapping[str, Any]) -> object:
@@ -148,7 +148,8 @@ def _config(raw: Mapping[str, Any]) -> object:
 def _provider(value: object, errors: Errors) -> Provider | None:
     found = PROVIDERS.get(value) if isinstance(value, str) else None
     if found is None:
-        errors.setdefault("provider", "Choose one of the known providers." if value else REQUIRED)
+        is_given = isinstance(value, str) and value.strip()
+        errors.setdefault("provider", "Choose one of the known providers." if is_given else REQUIRED)
     return found
 
 

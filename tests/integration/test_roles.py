@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import pandas as pd
 import pytest
 
 from registry import Actor, Registry, Role, Settings, errors
@@ -175,6 +176,34 @@ def test_only_an_actor_is_an_actor(reg: Registry, actor: Any) -> None:
         reg.models.create(generation(), actor=actor)
 
 
+@dataclass(frozen=True)
+class OwnActor(Actor):
+    """One that says what no check has seen."""
+
+    via: object = 42  # type: ignore[assignment]  # the point
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "name", "alice")
+        object.__setattr__(self, "role", Role.ADMIN)
+
+
+@pytest.mark.parametrize(
+    "actor", [OwnActor(), pd.NA, pd.Series([1, 2]).to_numpy()], ids=lambda actor: type(actor).__name__
+)
+def test_what_only_looks_like_an_actor_is_refused(reg: Registry, actor: Any) -> None:
+    """On a bare handle, on one that is bound and where one is made: before anything is asked of it."""
+    calls: list[Callable[[], object]] = [
+        lambda: reg.knowledge_bases.bind("kb-1", name="Base", actor=actor),
+        lambda: reg.acting_as(ADMIN).knowledge_bases.bind("kb-1", name="Base", actor=actor),
+        lambda: reg.acting_as(actor),
+        lambda: reg.acting_as(ADMIN).acting_as(actor),
+    ]
+    for call in calls:
+        with pytest.raises(errors.ForbiddenError):
+            call()
+    assert ([], ()) == (reg.knowledge_bases.find(), reg.audit.find().entries)
+
+
 @pytest.mark.parametrize("actor", [None, "alice", 0, False, {"name": "alice", "role": "admin"}], ids=repr)
 def test_only_an_actor_is_acted_for(reg: Registry, actor: Any) -> None:
     """Nobody gets the fully trusted registry by passing nobody; nor does a handle change hands."""
@@ -195,7 +224,7 @@ def test_an_actor_says_in_printable_text_how_it_came(via: Any) -> None:
     ("name", "role"),
     [
         *((name, "admin") for name in (None, 42, b"alice", ID, "\ud800", "a\u202eb")),
-        *(("alice", role) for role in (None, 42, ["admin"], "ADMIN", b"admin")),
+        *(("alice", role) for role in (None, 42, ["admin"], "ADMIN", b"admin", pd.NA, pd.Series([1, 2]).to_numpy())),
         ("", "admin"),
         ("  ", "admin"),
         ("x" * 256, "admin"),

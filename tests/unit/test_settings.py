@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from registry import Registry, Settings
@@ -27,6 +29,17 @@ def test_settings_come_from_the_environment() -> None:
     assert settings.database_url == ENVIRONMENT["REGISTRY_DATABASE_URL"]
     assert [key.get_secret_value() for key in settings.fernet_keys] == [KEY_B, KEY_A]
     assert settings.litellm_proxy_url == "http://proxy:4000"
+
+
+@pytest.mark.parametrize(
+    "value", [pd.NA, pd.Series([1, 2]).to_numpy(), 42, None], ids=lambda value: type(value).__name__
+)
+def test_a_choice_is_one_of_the_words(value: Any) -> None:
+    """Also where the value cannot even be compared."""
+    with pytest.raises(SettingsError, match="REGISTRY_AUTH must be one of local, oidc, proxy"):
+        Settings(auth=value)
+    with pytest.raises(SettingsError, match="REGISTRY_ROLES must be one of viewer"):
+        Settings(roles={"staff": value})
 
 
 def test_an_empty_environment_names_no_store() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +106,16 @@ def test_each_fault_is_told_at_its_field(change: dict[str, Any], field: str) -> 
     assert [field] == list(found)
     assert found[field].endswith(".")
     assert not any(len(value) > 3 and value in found[field] for value in change.values() if isinstance(value, str))
+
+
+@pytest.mark.parametrize("value", [pd.NA, pd.NaT, pd.Series([1, 2]).to_numpy()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("field", [name for name in ModelCreate.model_fields if name != "connection"])
+def test_what_cannot_be_compared_is_refused(field: str, value: Any) -> None:
+    """A value whose comparisons are neither true nor false is no value of any field."""
+    assert [field] == list(faults({**generation(), field: value}))
+    with pytest.raises(InvalidModelError) as refusal:
+        ModelCreate(**{**generation(), field: value})
+    assert [field] == list(refusal.value.fields)
 
 
 @pytest.mark.parametrize(
