@@ -303,8 +303,11 @@ class Models:
     def delete(self, id_or_name: ModelRef, *, reassign_to: ModelRef | None = None, actor: Actor = BOUND) -> None:
         """Delete a model. With ``reassign_to``, all KBs that use it move to that model in the same transaction.
 
+        Where no KB uses it, that model must be one that could take them over all the same.
+
         Raises:
-            NotFoundError: there is no such model.
+            NotFoundError: there is no such model, or none to move to.
+            InvalidInputError: the model to move to is the one to delete.
             DefaultModelError: it is the default of its type.
             InUseError: KBs use it and ``reassign_to`` is not given; ``knowledge_bases`` names them.
             InactiveModelError: the model to move to is not active.
@@ -318,12 +321,12 @@ class Models:
                 )
             users = bases_using(session, row.id)
             context = queries.impact(users)
-            if users:
-                if reassign_to is None:
-                    raise editing.in_use(row, users)
+            if users and reassign_to is None:
+                raise editing.in_use(row, users)
+            if reassign_to is not None:
                 heir = fetch(session, reassign_to, argument="reassign_to")
                 move_bindings(session, self._store.clock, actor, row, heir, users)
-                context["reassigned_to"] = heir.name
+                context |= {"reassigned_to": heir.name} if users else {}
             session.delete(row)
             session.flush()
             delta = editing.delta(queries.described(row), {})

@@ -78,7 +78,7 @@ class Settings:
         public_hosts: Sequence[str] = (),
         endpoint_allow: Sequence[str] = (),
         endpoint_deny: Sequence[str] = (),
-        data_dir: Path | None = None,
+        data_dir: Path | str | None = None,
         embedded: bool = False,
     ) -> None:
         put = object.__setattr__
@@ -96,42 +96,52 @@ class Settings:
         put(self, "public_hosts", _texts("REGISTRY_PUBLIC_HOSTS", public_hosts))
         put(self, "endpoint_allow", _texts("REGISTRY_ENDPOINT_ALLOW", endpoint_allow))
         put(self, "endpoint_deny", _texts("REGISTRY_ENDPOINT_DENY", endpoint_deny))
-        put(self, "data_dir", _folder("REGISTRY_DATA_DIR", data_dir))
+        put(self, "data_dir", None if data_dir is None else _path("REGISTRY_DATA_DIR", data_dir))
         Policy(self.endpoint_allow, self.endpoint_deny)  # refuses an unusable entry at start, not at the first call
         put(self, "embedded", _flag("embedded", embedded))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read ``REGISTRY_*`` and ``LITELLM_*`` from the environment, which is left untouched."""
+        """Read ``REGISTRY_*`` and ``LITELLM_*`` from the environment, which is left untouched.
+
+        Raises:
+            SettingsError: a setting is unusable, or ``environ`` is no mapping of names to texts.
+        """
         env = os.environ if environ is None else environ
+        if not isinstance(env, Mapping):
+            raise SettingsError("The environment must be a mapping of names to texts.")
+
+        def of(name: str) -> str:
+            return _text(name, env.get(name, ""))
+
         return cls(
-            database_url=env.get("REGISTRY_DATABASE_URL", "").strip(),
-            fernet_keys=[key for key in env.get("REGISTRY_FERNET_KEYS", "").split(",") if key.strip()],
-            litellm_proxy_url=env.get("LITELLM_PROXY_URL", "").strip() or None,
-            litellm_master_key=env.get("LITELLM_MASTER_KEY"),
-            litellm_api_key=env.get("LITELLM_API_KEY"),
-            auth=env.get("REGISTRY_AUTH", "").strip() or "local",
-            roles=_roles(env.get("REGISTRY_ROLES", "")),
-            groups_claim=env.get("REGISTRY_GROUPS_CLAIM", "").strip() or "groups",
-            sign_in_hours=env.get("REGISTRY_SIGN_IN_HOURS", "").strip() or 8,
-            proxy_secret=env.get("REGISTRY_PROXY_SECRET"),
-            public_hosts=_list(env.get("REGISTRY_PUBLIC_HOSTS", "")),
-            endpoint_allow=_list(env.get("REGISTRY_ENDPOINT_ALLOW", "")),
-            endpoint_deny=_list(env.get("REGISTRY_ENDPOINT_DENY", "")),
-            data_dir=Path(folder) if (folder := env.get("REGISTRY_DATA_DIR", "").strip()) else None,
+            database_url=of("REGISTRY_DATABASE_URL"),
+            fernet_keys=_list(of("REGISTRY_FERNET_KEYS")),
+            litellm_proxy_url=of("LITELLM_PROXY_URL"),
+            litellm_master_key=of("LITELLM_MASTER_KEY"),
+            litellm_api_key=of("LITELLM_API_KEY"),
+            auth=of("REGISTRY_AUTH") or "local",
+            roles=_roles(of("REGISTRY_ROLES")),
+            groups_claim=of("REGISTRY_GROUPS_CLAIM") or "groups",
+            sign_in_hours=of("REGISTRY_SIGN_IN_HOURS") or 8,
+            proxy_secret=of("REGISTRY_PROXY_SECRET"),
+            public_hosts=_list(of("REGISTRY_PUBLIC_HOSTS")),
+            endpoint_allow=_list(of("REGISTRY_ENDPOINT_ALLOW")),
+            endpoint_deny=_list(of("REGISTRY_ENDPOINT_DENY")),
+            data_dir=of("REGISTRY_DATA_DIR") or None,
         )
 
     @classmethod
-    def for_dashboard(cls, folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    def for_dashboard(cls, folder: Path | str, environ: Mapping[str, str] | None = None) -> Settings:
         """The environment's settings; where they name no store, the embedded one, in their folder or else ``folder``.
 
         A key file (mode 0600) is made only together with a new embedded store: a lost one is never remade, since a
         new key could not open what the old one encrypted.
 
         Raises:
-            SettingsError: the store is not the embedded one and no keys are configured.
+            SettingsError: the store is not the embedded one and no keys are configured, or a setting is unusable.
         """
-        settings = cls.from_env(environ)
+        folder, settings = _path("folder", folder), cls.from_env(environ)
         if settings.database_url:
             if not settings.fernet_keys:
                 raise SettingsError(
@@ -195,10 +205,15 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
-def _folder(name: str, value: object) -> Path | None:
-    if value is not None and not isinstance(value, Path):
+def _path(name: str, value: object) -> Path:
+    text = str.strip(value) if isinstance(value, str) else str(value) if isinstance(value, Path) else ""
+    try:
+        is_usable = text and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        is_usable = False
+    if not is_usable:
         raise SettingsError(f"{name} must be a path.")
-    return value
+    return Path(text)
 
 
 def _plain_url(name: str, value: object) -> str | None:
@@ -212,8 +227,10 @@ def _plain_url(name: str, value: object) -> str | None:
 
 
 def _secret(name: str, value: object) -> SecretStr | None:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else "" if value is None else _text(name, value)
-    return SecretStr(text.strip()) if text.strip() else None
+    if value is None:
+        return None
+    text = _text(name, value.get_secret_value() if isinstance(value, SecretStr) else value)
+    return SecretStr(text) if text else None
 
 
 def _long(name: str, secret: SecretStr | None) -> SecretStr | None:

@@ -16,6 +16,7 @@ from annotated_types import Ge, Le
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -63,8 +64,17 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
+def _readable(value: object) -> object:
+    """Refuse a key that is no text, in a SecretStr or alone: pydantic keeps the one as it is and decodes the other."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str) and value is not None:
+        raise ValueError("Must be a text.")
+    return value
+
+
 Text = Annotated[str, Field(strict=True)]
 Name = Annotated[Text, Field(max_length=MAX_NAME), AfterValidator(plain)]
+Key = Annotated[SecretStr | None, BeforeValidator(_readable)]
 Tag = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(plain)]
 Tags = Annotated[tuple[Tag, ...], Field(max_length=20, strict=False), AfterValidator(_distinct)]
 StopSequence = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_stop)]
@@ -203,7 +213,7 @@ class ModelCreate(Input):
     name: Name
     model_id: Name
     api_endpoint: Text | None = None
-    api_key: SecretStr | None = None
+    api_key: Key = None
     connection: dict[str, Text | None] = {}
     config: dict[str, Any] = {}
     status: Status = Status.ACTIVE
@@ -217,7 +227,7 @@ class ModelUpdate(Input):
     name: Name = ""
     model_id: Name = ""
     api_endpoint: Text | None = None
-    api_key: SecretStr | None = None
+    api_key: Key = None
     connection: dict[str, Text | None] = {}
     config: dict[str, Any] = {}
     status: Status = Status.ACTIVE

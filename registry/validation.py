@@ -6,6 +6,7 @@ No message ever repeats the input: it may be a secret that was pasted into the w
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -132,6 +133,9 @@ def _as_mapping(argument: str, data: object) -> dict[str, Any]:
     if isinstance(data, Input):
         return {name: getattr(data, name) for name in data.model_fields_set}
     if isinstance(data, Mapping) and all(isinstance(name, str) for name in data):
+        times = Counter(map(str.strip, data))
+        if len(times) < len(data):
+            raise InvalidModelError({name: "Is given more than once." for name in times if times[name] > 1})
         return {str.strip(name): trimmed(value) for name, value in data.items()}
     raise InvalidModelError({argument: "Must be a mapping of field names, a ModelCreate or a ModelUpdate."})
 

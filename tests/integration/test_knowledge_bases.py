@@ -235,6 +235,39 @@ def test_a_refused_reassignment_moves_none(reg: Registry, heir: Any, error: type
     assert entries == reg.audit.find().entries
 
 
+@pytest.mark.parametrize(
+    ("heir", "error"),
+    [
+        ("no such model", errors.NotFoundError),
+        ("", errors.NotFoundError),
+        ("\udc80", errors.NotFoundError),
+        (42, errors.InvalidInputError),
+        (object(), errors.InvalidInputError),
+        (b"Heir", errors.InvalidInputError),
+        ("Old", errors.InvalidInputError),
+        ("Other type", errors.ContractError),
+        ("Inactive", errors.InactiveModelError),
+        ("Other vectors", errors.ContractError),
+    ],
+    ids=lambda value: ascii(value) if isinstance(value, str | bytes | int) else type(value).__name__,
+)
+def test_an_heir_is_checked_where_there_is_nothing_to_inherit(
+    reg: Registry, heir: Any, error: type[errors.RegistryError]
+) -> None:
+    """A model that no KB uses is deleted only with an heir that would do: a typing error must not pass."""
+    old = created(reg, embedding(name="Old"))
+    created(reg, generation(name="Other type"))
+    created(reg, embedding(name="Inactive", status="inactive"))
+    created(reg, embedding(name="Other vectors", config={"dimensions": 7}))
+    with pytest.raises(error) as caught:
+        reg.models.delete(old.id, reassign_to=heir, actor=ADMIN)
+    assert (["reassign_to"] if error is errors.InvalidInputError else []) == list(caught.value.fields)
+    assert old == reg.models.get(old.id)
+    reg.models.delete(old.id, reassign_to=created(reg, embedding()).id, actor=ADMIN)
+    (entry,) = reg.audit.find(action="model:delete").entries
+    assert {} == entry.context
+
+
 def test_reassignment_offers_what_fits(reg: Registry) -> None:
     """Active models of the same type and, for embedding, of an equal contract; nothing where no base uses it."""
     model, fitting, free = created(reg, embedding()), created(reg, embedding()), created(reg, embedding())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pydantic import SecretStr
 
 from registry import Registry, Settings
 from registry.errors import SettingsError
@@ -40,6 +41,60 @@ def test_a_choice_is_one_of_the_words(value: Any) -> None:
         Settings(auth=value)
     with pytest.raises(SettingsError, match="REGISTRY_ROLES must be one of viewer"):
         Settings(roles={"staff": value})
+
+
+@pytest.mark.parametrize("secret", [SecretStr(42), SecretStr(None), 42, b"sk", ["sk"], pd.NA], ids=repr)  # type: ignore[arg-type]  # the point
+@pytest.mark.parametrize("name", ["litellm_master_key", "litellm_api_key", "proxy_secret", "fernet_keys"])
+def test_a_secret_is_a_text(name: str, secret: Any) -> None:
+    """Alone or in a SecretStr; anything else is no secret that could be used."""
+    with pytest.raises(SettingsError, match="must be a text"):
+        Settings(**{name: [secret] if name == "fernet_keys" else secret})
+
+
+@pytest.mark.parametrize("environ", [42, "x", [("REGISTRY_AUTH", "local")], pd.NA], ids=repr)
+def test_an_environment_is_a_mapping(environ: Any, tmp_path: Path) -> None:
+    """For the dashboard's settings too."""
+    with pytest.raises(SettingsError, match="environment"):
+        Settings.from_env(environ)
+    with pytest.raises(SettingsError, match="environment"):
+        Settings.for_dashboard(tmp_path, environ)
+
+
+def variables() -> list[str]:
+    """All that are read of an environment."""
+    asked: list[str] = []
+
+    class Environment(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            asked.append(name)
+            return default
+
+    Settings.from_env(Environment())
+    return asked
+
+
+@pytest.mark.parametrize("name", variables())
+@pytest.mark.parametrize("value", [42, None, b"x", ["x"]], ids=repr)
+def test_a_variable_is_a_text(name: str, value: Any) -> None:
+    """As all are in a real environment."""
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_env({name: value})
+
+
+@pytest.mark.parametrize("folder", [42, None, b"x", "", " ", "a\0b", Path("a\0b"), Path("a\ud800b"), ["x"]], ids=ascii)
+def test_a_folder_is_a_path(folder: Any) -> None:
+    """One that the system could have; the setting is named."""
+    with pytest.raises(SettingsError, match="folder must be a path"):
+        Settings.for_dashboard(folder, {})
+    if folder is not None:
+        with pytest.raises(SettingsError, match="REGISTRY_DATA_DIR must be a path"):
+            Settings(data_dir=folder)
+
+
+def test_a_folder_may_be_a_text(tmp_path: Path) -> None:
+    """With the same meaning as its path."""
+    assert Settings.for_dashboard(tmp_path, {}) == Settings.for_dashboard(f" {tmp_path} ", {})
+    assert Settings(data_dir=tmp_path) == Settings(data_dir=str(tmp_path))
 
 
 def test_an_empty_environment_names_no_store() -> None:

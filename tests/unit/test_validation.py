@@ -9,16 +9,18 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from registry import EmbeddingConfig, ModelCreate
+from registry import EmbeddingConfig, ModelCreate, ModelUpdate
 from registry.errors import InvalidInputError, InvalidModelError
 from registry.providers import PROVIDERS
 from registry.records import ModelType
 from registry.specs import CONFIGS, config_fields
-from registry.validation import check_text, name_key, parse_create, parse_update
+from registry.validation import check_text, name_key, parse_create, parse_test, parse_update
 from tests.factories import BUILDERS, CANARY, azure, embedding, generation, ner, ollama
 
 LONG = "x" * 256
+NO_KEYS = (5, b"sk-bytes", bytearray(b"sk-bytes"), SecretStr(42), SecretStr(None), SecretStr(b"sk-bytes"), ["sk"])  # type: ignore[arg-type]  # the point
 MEGABYTE = "x" * 1_000_000
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -89,7 +91,7 @@ def test_a_pydantic_object_is_taken_like_a_mapping() -> None:
         ({"api_key": "os.environ/OPENAI_API_KEY"}, "api_key"),
         ({"api_key": "**********"}, "api_key"),
         ({"api_key": "sk-...4f2a"}, "api_key"),
-        ({"api_key": 5}, "api_key"),
+        *(({"api_key": key}, "api_key") for key in NO_KEYS),
         ({"connection": {"deployment": "x"}}, "connection"),
         ({"connection": {"organization": "a\x07b"}}, "connection.organization"),
         ({"connection": {"organization": MEGABYTE}}, "connection.organization"),
@@ -237,6 +239,44 @@ def test_ollama_needs_neither_key_nor_endpoint() -> None:
     """A model of this machine's own Ollama takes two clicks."""
     spec = parse_create(ollama())
     assert (spec.api_endpoint, spec.api_key) == (None, None)
+
+
+@pytest.mark.parametrize("key", NO_KEYS, ids=lambda key: type(getattr(key, "_secret_value", key)).__name__)
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda key: parse_create({**ollama(), "api_key": key}),
+        lambda key: parse_create(ModelCreate.model_construct({"api_key"}, api_key=key)),
+        lambda key: parse_test({**ollama(), "api_key": key}),
+        lambda key: parse_update({"api_key": key}),
+        lambda key: ModelCreate(**{**ollama(), "api_key": key}),
+        lambda key: ModelUpdate(api_key=key),
+    ],
+    ids=["create", "unchecked", "test", "update", "ModelCreate", "ModelUpdate"],
+)
+def test_a_key_is_a_text_everywhere(take: Any, key: Any) -> None:
+    """Also of a provider that needs none: a key is never decoded, nor left out, nor taken for a wish to clear one."""
+    with pytest.raises(InvalidModelError) as refusal:
+        take(key)
+    assert "Must be a text." == refusal.value.fields["api_key"]
+    assert "sk-bytes" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "key", [CANARY, SecretStr(CANARY), f" {CANARY}\n", SecretStr(f" {CANARY} ")], ids=["a", "b", "c", "d"]
+)
+def test_a_key_may_come_in_a_secret(key: Any) -> None:
+    """White space around it does not count in either."""
+    for spec in (parse_create({**ollama(), "api_key": key}), parse_test(ModelCreate(**{**ollama(), "api_key": key}))):
+        assert SecretStr(CANARY) == spec.api_key
+
+
+@pytest.mark.parametrize("parse", [parse_create, parse_test, parse_update])
+def test_a_field_is_given_once(parse: Any) -> None:
+    """White space around a field's name does not count, so that it could hide a second one."""
+    with pytest.raises(InvalidModelError) as refusal:
+        parse({**generation(name="A"), " name ": "B", "provider\n": "openai"})
+    assert ["name", "provider"] == sorted(refusal.value.fields)
 
 
 def test_a_stored_key_need_not_be_given_again() -> None:
