@@ -26,7 +26,7 @@ from registry.errors import (
 )
 from registry.queries import Contract, bases_using, contract, default_ids
 from registry.records import KnowledgeBase, Status
-from registry.specs import ModelCreate
+from registry.specs import ModelCreate, name_key
 from registry.store import Clock
 from registry.tables import ModelRow, ModelStateRow
 
@@ -68,7 +68,7 @@ def merged(
 
 def fill(row: ModelRow, spec: ModelCreate) -> None:
     """Write a checked model into its row; the key is sealed and put by the caller."""
-    row.provider, row.name, row.name_key = spec.provider, spec.name, validation.name_key(spec.name)
+    row.provider, row.name, row.name_key = spec.provider, spec.name, name_key(spec.name)
     row.model_id, row.api_endpoint = spec.model_id, spec.api_endpoint
     row.connection, row.config, row.status = dict(spec.connection), dict(spec.config), spec.status.value
 

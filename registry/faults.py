@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 REQUIRED: Final = "Required."
+UNKNOWN: Final = "There is no such setting."
+_FIELD: Final = re.compile("[a-z_]*[0-9]?[a-z_]*")  # as fields are called, and not as keys are
+_MOST_SHOWN = 24
+_FEW_SHOWN = 3
+_ANY_KEY: Final = "[key]"  # pydantic's word, where the key of a mapping is at fault
 _MESSAGES: Final = {
     "missing": REQUIRED,
-    "extra_forbidden": "There is no such setting.",
     "string_too_short": "Must not be empty.",
     "string_type": "Must be a text.",
     "string_unicode": "Must be a valid text.",
@@ -31,9 +36,19 @@ def by_field(error: ValidationError) -> dict[str, str]:
     """The first fault of each field, by its path."""
     found: dict[str, str] = {}
     for item in error.errors(include_input=False, include_url=False):
-        path = ".".join(str(part)[:50] for part in item["loc"] if not isinstance(part, int))
+        path = ".".join(shown(part) for part in item["loc"] if isinstance(part, str) and part != _ANY_KEY)
         found.setdefault(path, _message(item["type"], item.get("ctx", {})))
     return found
+
+
+def shown(name: str) -> str:
+    """The name of a field as an error repeats it: whole if it could be one, else in quotation marks, its beginning.
+
+    A name that there is not may be a secret that was pasted into the wrong place.
+    """
+    if 0 < len(name) <= _MOST_SHOWN and _FIELD.fullmatch(name):
+        return name
+    return f"“{repr(name[:_FEW_SHOWN])[1:-1]}{'…' if len(name) > _FEW_SHOWN else ''}”"
 
 
 def _message(kind: str, ctx: Mapping[str, Any]) -> str:

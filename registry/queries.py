@@ -14,8 +14,8 @@ from registry.crypto import Binding
 from registry.errors import NotFoundError
 from registry.providers import PROVIDERS
 from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Status
+from registry.specs import name_key
 from registry.tables import BindingRow, DefaultRow, KnowledgeBaseRow, ModelRow, ModelStateRow
-from registry.validation import name_key
 
 CONTRACT_FIELDS = ("dimensions", "normalize", "distance_metric")
 _MOST_NAMES = 50

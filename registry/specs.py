@@ -32,6 +32,7 @@ from registry.errors import InvalidModelError
 from registry.records import ModelType, Status
 
 MAX_NAME = 255
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
@@ -45,6 +46,18 @@ def plain(value: str) -> str:
     if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value) or _BIDI.search(value):
         raise ValueError("Must not hold control characters.")
     return no_environment(value)
+
+
+def name_key(name: str) -> str:
+    """What names are compared by: the same name in another case, width or spacing is the same name."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _no_id(name: str) -> str:
+    """Refuse a name that looks like an id: looked for by the id of a model that is gone, its model would be found."""
+    if _ID.fullmatch(name_key(name)):
+        raise ValueError("Must not be a UUID: models have those as ids.")
+    return name
 
 
 def no_environment(value: str) -> str:
@@ -74,6 +87,7 @@ def _readable(value: object) -> object:
 
 Text = Annotated[str, Field(strict=True)]
 Name = Annotated[Text, Field(max_length=MAX_NAME), AfterValidator(plain)]
+ModelName = Annotated[Name, AfterValidator(_no_id)]
 Key = Annotated[SecretStr | None, BeforeValidator(_readable)]
 Tag = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(plain)]
 Tags = Annotated[tuple[Tag, ...], Field(max_length=20, strict=False), AfterValidator(_distinct)]
@@ -84,23 +98,25 @@ Price = Annotated[float | None, Field(ge=0, le=100_000)]
 
 
 class Checked(BaseModel):
-    """Input that refuses what does not fit with an error of the registry.
+    """Input that refuses what does not fit, and fields that there are not, with an error of the registry.
 
     Raises:
         InvalidModelError: ``fields`` says what is wrong where.
     """
 
     def __init__(self, /, **data: Any) -> None:
+        known = {name: value for name, value in data.items() if name in type(self).model_fields}
+        fields = {faults.shown(name): faults.UNKNOWN for name in data if name not in known}
         try:
-            super().__init__(**data)
-            return
+            super().__init__(**known)
         except ValidationError as error:
-            fields = faults.by_field(error)
-        raise InvalidModelError(fields)  # outside of the except: pydantic's error holds the input
+            fields = faults.by_field(error) | fields
+        if fields:
+            raise InvalidModelError(fields)  # outside of the except: pydantic's error holds the input
 
 
 class Config(Checked):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 _TAGS_HELP = "Words to find the model by."
@@ -192,7 +208,7 @@ CONFIGS: dict[ModelType, type[Config]] = {
 
 
 class Input(Checked):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -210,7 +226,7 @@ class ModelCreate(Input):
 
     type: ModelType
     provider: Text
-    name: Name
+    name: ModelName
     model_id: Name
     api_endpoint: Text | None = None
     api_key: Key = None
@@ -224,7 +240,7 @@ class ModelUpdate(Input):
     """What to change: only what is given changes, None clears, ``config`` and ``connection`` are merged."""
 
     provider: Text = ""
-    name: Name = ""
+    name: ModelName = ""
     model_id: Name = ""
     api_endpoint: Text | None = None
     api_key: Key = None

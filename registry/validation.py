@@ -5,7 +5,6 @@ No message ever repeats the input: it may be a secret that was pasted into the w
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -14,7 +13,7 @@ from pydantic import SecretStr
 
 from registry import endpoints
 from registry.errors import InvalidInputError, InvalidModelError
-from registry.faults import REQUIRED
+from registry.faults import REQUIRED, shown
 from registry.providers import PROVIDERS, Need, Provider
 from registry.records import ModelType, Status
 from registry.specs import (
@@ -120,11 +119,6 @@ def check_text(argument: str, value: object) -> str:
     return spec.value
 
 
-def name_key(name: str) -> str:
-    """What names are compared by: the same name in another case, width or spacing is the same name."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
 class _OneName(Input):
     value: Name
 
@@ -135,7 +129,8 @@ def _as_mapping(argument: str, data: object) -> dict[str, Any]:
     if isinstance(data, Mapping) and all(isinstance(name, str) for name in data):
         times = Counter(map(str.strip, data))
         if len(times) < len(data):
-            raise InvalidModelError({name: "Is given more than once." for name in times if times[name] > 1})
+            twice = (name for name, number in times.items() if number > 1)
+            raise InvalidModelError({shown(name): "Is given more than once." for name in twice})
         return {str.strip(name): trimmed(value) for name, value in data.items()}
     raise InvalidModelError({argument: "Must be a mapping of field names, a ModelCreate or a ModelUpdate."})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, insert, select
@@ -251,6 +251,23 @@ def test_a_deleted_model_is_gone(reg: Registry) -> None:
     with pytest.raises(errors.NotFoundError):
         reg.models.delete(model.id, actor=ADMIN)
     assert [] == reg.models.find()
+
+
+def test_nothing_answers_for_the_id_of_a_deleted_model(reg: Registry) -> None:
+    """No model is named like an id, neither when it is registered nor later."""
+    gone, model = created(reg), created(reg)
+    reg.models.delete(gone.id, actor=ADMIN)
+    for take in (
+        lambda name: created(reg, generation(name=name)),
+        lambda name: reg.models.update(model.id, {"name": name}, version=model.version, actor=ADMIN),
+    ):
+        for name in (gone.id, gone.id.upper(), model.id):
+            with pytest.raises(errors.InvalidModelError) as caught:
+                take(name)
+            assert ["name"] == list(caught.value.fields)
+    for ref in (gone.id, gone.id.upper(), gone, UUID(gone.id)):
+        with pytest.raises(errors.NotFoundError):
+            reg.resolve(ref)
 
 
 def test_the_name_of_a_deleted_model_is_free_again(reg: Registry) -> None:

@@ -51,7 +51,7 @@ def test_an_error_survives_being_copied_and_pickled(kind: type[errors.RegistryEr
     assert FIELDS == carried.fields
 
 
-def test_fields_without_a_message_are_told_by_the_message() -> None:
+def test_fields_without_a_message_make_the_message() -> None:
     """Also after a journey."""
     for error in (errors.InvalidInputError({"a": "Bad."}), copy.copy(errors.InvalidModelError({"a": "Bad."}))):
         assert "a: Bad." == str(error)
