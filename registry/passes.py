@@ -95,7 +95,7 @@ class Passes:
             ) from None
 
     def _key(self) -> bytes:
-        key = key_file(self._path, make=True)
+        key = key_file(self._path)
         return key.get_secret_value().encode() if key else b""
 
 

@@ -152,7 +152,7 @@ class Settings:
         folder = settings.data_dir or folder
         store = folder / STORE_FILE
         if not settings.fernet_keys:
-            key = key_file(folder / KEY_FILE, make=not store.exists())
+            key = key_file(folder / KEY_FILE, unless=store)
             settings = replace(settings, fernet_keys=(key,) if key else ())
         return replace(settings, database_url=f"sqlite:///{store}", embedded=True)
 
@@ -246,14 +246,16 @@ def _hours(name: str, value: object) -> int:
     return hours
 
 
-def key_file(path: Path, *, make: bool) -> SecretStr | None:
-    """The Fernet key in a file; where there is none, a new one if asked to make it, which only its owner can read.
+def key_file(path: Path, *, unless: Path | None = None) -> SecretStr | None:
+    """The Fernet key in a file; where there is none, a new one, which only its owner can read.
+
+    None where a file ``unless`` is there: what that holds was encrypted with a key that is gone.
 
     Raises:
         SettingsError: the file can be neither read nor made.
     """
     try:
-        if make:
+        if unless is None or not unless.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

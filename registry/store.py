@@ -296,7 +296,7 @@ def _checked(clock: Clock) -> Clock:
     def now() -> datetime:
         try:
             found = arguments.moment("clock", clock())
-        except (InvalidInputError, ValueError):  # of pandas' NaT, which is a datetime that is none
+        except InvalidInputError:
             found = None
         if found is None:
             raise InvalidInputError({"clock": "Must return the time, as a datetime with its time zone."})
