@@ -85,6 +85,11 @@ def _readable(value: object) -> object:
     return value
 
 
+def _word(value: object) -> object:
+    """None in the place of what is no text, which is no member: looking it up would call its own hash and ``==``."""
+    return value if isinstance(value, str) else None
+
+
 Text = Annotated[str, Field(strict=True)]
 Name = Annotated[Text, Field(max_length=MAX_NAME), AfterValidator(plain)]
 ModelName = Annotated[Name, AfterValidator(_no_id)]
@@ -224,7 +229,7 @@ class Input(Checked):
 class ModelCreate(Input):
     """A model to register. ``config`` is a mapping or one of the config classes of its type."""
 
-    type: ModelType
+    type: Annotated[ModelType, BeforeValidator(_word)]
     provider: Text
     name: ModelName
     model_id: Name
@@ -232,7 +237,7 @@ class ModelCreate(Input):
     api_key: Key = None
     connection: dict[str, Text | None] = {}
     config: dict[str, Any] = {}
-    status: Status = Status.ACTIVE
+    status: Annotated[Status, BeforeValidator(_word)] = Status.ACTIVE
     is_default: StrictBool = False
 
 
@@ -246,7 +251,7 @@ class ModelUpdate(Input):
     api_key: Key = None
     connection: dict[str, Text | None] = {}
     config: dict[str, Any] = {}
-    status: Status = Status.ACTIVE
+    status: Annotated[Status, BeforeValidator(_word)] = Status.ACTIVE
     is_default: StrictBool = False
 
 

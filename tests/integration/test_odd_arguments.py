@@ -7,24 +7,25 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from enum import Enum, StrEnum
 from itertools import product
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
+import pandas as pd
 import pytest
 from pydantic import SecretStr
 
-from registry import Actor, ModelCreate, ModelUpdate, Registry, Settings, arguments, errors
-from registry.records import ModelType
+from registry import Actor, KnowledgeBase, Model, ModelCreate, ModelUpdate, Registry, Settings, arguments, errors
+from registry.records import ModelType, Status
 from registry.specs import CONFIGS
 from tests.factories import ADMIN, BUILDERS, CANARY, KEY_A, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy
-from tests.integration.test_roles import FREE, public_methods
+from tests.integration.test_roles import FREE, OwnActor, public_methods
 
 COMBINATIONS = int(os.environ.get("ODD_ARGUMENTS", "500"))
 
@@ -41,6 +42,22 @@ class Plain(Enum):
 
 class Own(str):
     """Text of somebody's own class."""
+
+
+class Broken(tzinfo):
+    """A time zone that fails."""
+
+    def utcoffset(self, at: datetime | None) -> NoReturn:
+        raise LookupError("no such zone")
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _record(id: Any) -> Model:
+    """A record that no registry made."""
+    kind, status = ModelType.NER, Status.ACTIVE
+    return Model(id, kind, "openai", "Odd", "gpt-4o", None, {}, {}, status, False, False, 1, NOW, NOW)
 
 
 ODD: dict[str, Any] = {
@@ -87,6 +104,21 @@ ODD: dict[str, Any] = {
     "secret": SecretStr(CANARY),
     "actor": ADMIN,
     "environment": "os.environ/HOME",
+    "control": "my\x1fmodel",
+    "zoneless": datetime(2026, 1, 1, tzinfo=Broken()),
+    "array": pd.Series([1, 2]).to_numpy(),
+    "missing": pd.NA,
+    "no time": pd.NaT,
+    "secret number": SecretStr(42),  # type: ignore[arg-type]  # the point
+    "key of bytes": {**ollama(name="Odd"), "api_key": CANARY.encode()},
+    "key of a number": {"api_key": SecretStr(42)},  # type: ignore[arg-type]  # the point
+    "given twice": {"name": "One", " name": "Other"},
+    "record without id": _record(None),
+    "record with a number": _record(42),
+    "record with a uuid": _record(UUID(int=8)),
+    "base without id": KnowledgeBase(None, "Base", None, None, None, NOW),  # type: ignore[arg-type]  # the point
+    "base with a uuid": KnowledgeBase(UUID(int=8), "Base", None, None, None, NOW),  # type: ignore[arg-type]  # the point
+    "own actor": OwnActor(),
 }
 
 
@@ -210,7 +242,20 @@ def _names(error: errors.InvalidInputError, odd: Mapping[str, Any]) -> bool:
 
 
 TEXTS = {"text enum", "own text", "member", "pattern", "number", "date"}
-FILTERS = {*TEXTS, "none", "empty", "space", "nul", "surrogate", "direction", "long", "spaced", "environment"}
+FILTERS = {
+    *TEXTS,
+    "none",
+    "empty",
+    "space",
+    "nul",
+    "surrogate",
+    "direction",
+    "long",
+    "spaced",
+    "environment",
+    "control",
+}
+RECORDS = {"record with a uuid", "base with a uuid"}
 CALLBACKS = {"none", "function", "class"}
 MEANT: dict[str, set[str]] = {
     "acting_as.actor": {"actor"},
@@ -225,11 +270,11 @@ MEANT: dict[str, set[str]] = {
     "models.clear_default.type": {"member"},
     "models.create.tested": {"none"},
     "models.update.tested": {"none"},
-    "models.delete.reassign_to": set(ODD),  # nobody has to be moved
+    "models.delete.reassign_to": {"none"},
     "models.test.changes": {"none"},
     "knowledge_bases.get.id": {"own text"},
     "knowledge_bases.remove.id": {"own text"},
-    "knowledge_bases.bind.id": {*TEXTS, "uuid"},
+    "knowledge_bases.bind.id": {*TEXTS, "uuid", "base with a uuid"},
     "knowledge_bases.bind.name": {*TEXTS, "none"},
     "knowledge_bases.bind.reindexed": {"true", "false"},
     "knowledge_bases.bind.embedding": {"none"},
@@ -239,7 +284,7 @@ MEANT: dict[str, set[str]] = {
     "proxy.sync.progress": CALLBACKS,
     "proxy.adopt.actor": set(),  # there is no such entry
     "audit.find.actor": FILTERS,
-    "audit.find.target": {*FILTERS, "uuid"},
+    "audit.find.target": {*FILTERS, *RECORDS, "uuid"},
     "audit.find.since": {"none", "moment", "last moment"},
     "audit.find.until": {"none", "moment", "last moment"},
     "audit.find.after": {"none", "zero"},
@@ -398,4 +443,5 @@ def test_a_refused_setting_is_named_and_not_repeated() -> None:
         error = complaint(Settings, {"database_url": "sqlite:///x", argument: value})
         if error is not None:
             assert re.search("REGISTRY_|LITELLM_|embedded", error.message)
-            assert len(str(value)) < 6 or str(value) not in error.message
+            shown = value if isinstance(value, str) else repr(value)
+            assert len(shown) < 6 or shown not in error.message
