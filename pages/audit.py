@@ -25,7 +25,7 @@ TIMES = {
     "week": "Last 7 days",
     "month": "Last 30 days",
     "year": "Last 365 days",
-    DATES: "Between two dates",
+    DATES: "Custom dates",
 }
 TABLE = "audit_table"
 TRAIL = "audit_trail"
@@ -105,7 +105,10 @@ def _filters(reg: Registry) -> dict[str, Any]:
     with st.container(horizontal=True):
         for name, label in (("from", "From (UTC)"), ("to", "To (UTC)")):
             st.date_input(label, None, FIRST_DAY, LAST_DAY, key=filters.key(name), width=190)
-    return filters.end()
+    wanted = filters.end()
+    if wanted["from"] and wanted["to"] and wanted["from"] > wanted["to"]:
+        st.warning("“From” lies after “To”: no entry can match.", icon=":material/event_busy:")
+    return wanted
 
 
 def _conditions(wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _form(reg: Registry) -> Form | None:
 
 def _missing() -> None:
     st.title("No such model", anchor=False)
-    st.error("There is no model with this link. It may have been deleted: the audit log tells.")
+    st.error("There is no model with this link. It may have been deleted: see the audit log.")
     routes.link_to_models()
 
 
@@ -82,7 +82,6 @@ def _type(form: Form) -> ModelType:
         format_func=TYPES.__getitem__,
         horizontal=True,
         key=form.key("type"),
-        help="What it is for.",
     )
     kind = ModelType(kind or ModelType.EMBEDDING)
     st.caption(TYPE_HELP[kind])
@@ -122,8 +121,6 @@ def _keep_contract(form: Form, model: Model) -> None:
     """What KBs depend on is as it is saved, whatever was typed before they did."""
     saved = {"provider": model.provider, forms.model_id_path(model.type, PROVIDERS[model.provider]): model.model_id}
     saved |= {forms.config_path(model.type, name): model.config[name] for name in forms.CONTRACT}
-    if form.get("provider") != model.provider:
-        saved |= {"api_endpoint": model.api_endpoint or "", "api_key": ""}  # what was typed for the other one
     for path, value in saved.items():
         if form.get(path) != value:
             form.put(path, value)
@@ -212,8 +209,10 @@ def _save(form: Form, kind: ModelType, provider: Provider) -> None:
 
 
 def _refused(form: Form, error: RegistryError, what: str) -> None:
-    form.errors, form.is_stale = error.fields, isinstance(error, StaleVersionError)
-    count = counted(len(error.fields), "field")
+    form.errors, form.is_stale = dict(error.fields), isinstance(error, StaleVersionError)
+    if "model_id" in form.errors and not form.model and not form.get("name"):
+        form.errors.pop("name", None)  # an empty name is taken from the model id
+    count = counted(len(form.errors), "field")
     can_correct = error.fields and not isinstance(error, ContractError)
     form.message = f"{what}: {count} to correct above." if can_correct else error.message
 

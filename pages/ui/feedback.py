@@ -52,6 +52,11 @@ def told() -> Iterator[None]:
         st.error(plain(error.message), icon=":material/error:")
 
 
+def typed(text: str) -> str:
+    """Text that may have been copied from a page: without what `plain` puts into it."""
+    return text.replace(_JOINER, "")
+
+
 def plain(text: str) -> str:
     """Text of people, providers and the proxy for where Markdown is read: shown letter by letter, on one line.
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
-from registry.providers import Field, Need
+from registry.providers import Field, Need, Provider
 from registry.records import ModelType
 from registry.specs import ConfigField
 
@@ -49,14 +49,14 @@ def connection(form: Form, kind: ModelType, path: str, at: str, field: Field) ->
     text(form, kind, path, _label(field), at=at, placeholder=field.placeholder, help=field.hint or None)
 
 
-def secret(form: Form, kind: ModelType, field: Field, *, is_saved: bool) -> None:
+def secret(form: Form, kind: ModelType, provider: Provider, *, is_saved: bool) -> None:
     """The API key: written, never read back."""
-    removing = bool(form.get("remove_api_key"))
+    field, removing = provider.api_key, bool(form.get("remove_api_key"))
     on_change = form.on_change(kind, "api_key")
     st.text_input(
         _label(field),
         type="password",
-        key=form.key("api_key"),
+        key=form.key(forms.own_path("api_key", provider)),
         live=AT_ONCE,
         on_change=on_change,
         placeholder="Saved – leave empty to keep" if is_saved else field.placeholder,

@@ -13,6 +13,8 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from pages.ui.feedback import typed
+
 MODELS, AUDIT = "models", "audit"
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 Reader = Callable[[str], Any]
@@ -52,7 +54,10 @@ class Filters:
             without: filters that are not drawn now.
         """
         names = [name for name in self._readers if name not in without]
-        filtered = self._filtered({name: st.session_state.get(self.key(name)) for name in names})
+        values = {name: st.session_state.get(self.key(name)) for name in names}
+        filtered = self._filtered(
+            {name: typed(value) if isinstance(value, str) else value for name, value in values.items()}
+        )
         st.session_state[_memory(self._page)] = filtered
         return {name: filtered.get(name) for name in self._readers}
 
@@ -93,7 +98,7 @@ def one_of(labels: Mapping[Any, str], default: Any = None) -> Reader:
 
 def some_text(text: str) -> str | None:
     """Reads what is searched for."""
-    return text.strip()[:255] or None
+    return typed(text).strip()[:255] or None
 
 
 def some_day(text: str) -> date | None:

@@ -21,6 +21,8 @@ from registry.providers import PROVIDERS, Provider
 from registry.records import Model, ModelType, Status, TestResult
 from registry.specs import ConfigField, config_fields
 
+from pages.ui.feedback import typed
+
 CONTRACT = ("dimensions", "normalize", "distance_metric")
 """Parameters that do not change while KBs hold vectors made with them."""
 
@@ -67,6 +69,10 @@ class Form:
         """What a field holds now."""
         return st.session_state.get(self.key(path))
 
+    def text(self, path: str) -> str:
+        """What was typed into a field of text, or copied into it from a page."""
+        return typed(self.get(path) or "")
+
     def put(self, path: str, value: Any) -> None:
         """Set a field, before it is drawn."""
         st.session_state[self.key(path)] = value
@@ -111,18 +117,18 @@ def discard() -> None:
 
 def values(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
     """What the fields hold, as the library takes it. A key is in it only if one was typed, or is to be removed."""
-    model_id = form.get(model_id_path(kind, provider)) or ""
+    model_id = form.text(model_id_path(kind, provider))
     found: dict[str, Any] = {
         "provider": provider.id,
-        "name": form.get("name") or ("" if form.model else model_id),
+        "name": form.text("name") or ("" if form.model else model_id),
         "model_id": model_id,
-        "api_endpoint": form.get("api_endpoint") or None,
-        "connection": {name: form.get(f"connection.{provider.id}.{name}") or None for name in provider.connection},
+        "api_endpoint": form.text(own_path("api_endpoint", provider)) or None,
+        "connection": {name: form.text(f"connection.{provider.id}.{name}") or None for name in provider.connection},
         "config": _config(form, kind, provider),
         "status": form.get("status") or Status.ACTIVE,
     }
-    if form.get("api_key"):
-        found["api_key"] = form.get("api_key")
+    if typed_key := form.get(own_path("api_key", provider)):
+        found["api_key"] = typed_key
     elif form.get("remove_api_key"):
         found["api_key"] = None
     if form.model is None:
@@ -140,7 +146,7 @@ def mark(kind: ModelType, sent: Mapping[str, Any]) -> str:
 
 def known(form: Form, kind: ModelType, provider: Provider) -> Mapping[str, Any]:
     """The parameters that are known of a new model. A saved one is never changed unasked."""
-    model_id = (form.get(model_id_path(kind, provider)) or "").strip()
+    model_id = form.text(model_id_path(kind, provider)).strip()
     found = None if form.model else known_model(kind, provider.id, model_id)
     return found.config if found else {}
 
@@ -153,6 +159,11 @@ def config_path(kind: ModelType, name: str) -> str:
 def model_id_path(kind: ModelType, provider: Provider) -> str:
     """The form's path of the model id: an id belongs to its provider."""
     return f"model_id.{kind}.{provider.id}"
+
+
+def own_path(name: str, provider: Provider) -> str:
+    """The form's path of an endpoint or a key: neither is ever sent to another provider than it was typed for."""
+    return f"{name}.{provider.id}"
 
 
 def toggle_path(kind: ModelType, item: ConfigField, known: Mapping[str, Any]) -> str:
@@ -217,7 +228,6 @@ def _start_with(form: Form, model: Model) -> None:
         "type": model.type,
         "provider": model.provider,
         "name": model.name,
-        "api_endpoint": model.api_endpoint,
         "status": model.status,
         "is_default": model.is_default,
     }
@@ -225,6 +235,7 @@ def _start_with(form: Form, model: Model) -> None:
         form.start(path, value)
     if provider is not None:
         form.start(model_id_path(model.type, provider), model.model_id)
+        form.start(own_path("api_endpoint", provider), model.api_endpoint)
     for name, text in model.connection.items():
         form.start(f"connection.{model.provider}.{name}", text)
     for item in config_fields(model.type):

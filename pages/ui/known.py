@@ -31,11 +31,11 @@ def model_id(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -
         )
         if locked or not ids:
             return
-        typed = (form.get(path) or "").strip()
+        typed = form.text(path).strip()
         parts = typed.casefold().split()
         fitting = [id for id in ids if id != typed and all(part in id.casefold() for part in parts)]
         found = known_model(kind, provider.id, typed)
-        with st.container(height=_NOTE, border=False, horizontal=True, vertical_alignment="center"):
+        with st.container(height=_NOTE, border=False, horizontal=True, wrap=False, vertical_alignment="center"):
             if found is not None:
                 _tell(form, kind, found)
             elif fitting:

@@ -20,9 +20,9 @@ def connection(form: Form, kind: ModelType, provider: Provider) -> None:
     """What the provider needs to be reached: endpoint, key, and what else it declares."""
     st.header("Connection", anchor=False)
     if provider.endpoint.need is not Need.HIDDEN:
-        fields.connection(form, kind, "api_endpoint", "api_endpoint", provider.endpoint)
+        fields.connection(form, kind, forms.own_path("api_endpoint", provider), "api_endpoint", provider.endpoint)
     if provider.api_key.need is not Need.HIDDEN:
-        fields.secret(form, kind, provider.api_key, is_saved=form.model is not None and form.model.has_api_key)
+        fields.secret(form, kind, provider, is_saved=form.model is not None and form.model.has_api_key)
     if provider.connection:
         for column, (name, field) in zip(
             st.columns(len(provider.connection)), provider.connection.items(), strict=True

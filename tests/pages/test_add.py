@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from pages.ui.feedback import plain
 from registry import Registry
 from registry.catalog import known_model, known_models
 from registry.providers import PROVIDERS, Need
@@ -263,6 +265,38 @@ def test_each_provider_keeps_what_was_typed_for_it(form: Dashboard) -> None:
     assert (form.field("name").value, form.field("config.temperature").value) == ("Mine", 0)
 
 
+def test_an_endpoint_and_a_key_go_to_no_other_provider(form: Dashboard) -> None:
+    """What was typed for one provider is not in the fields of the next; the endpoint is there on coming back."""
+    form.put(type=ModelType.GENERATION, provider="openai", api_endpoint="https://one.example/v1", api_key=CANARY)
+    form.run().put(provider="cohere")
+    assert ("", "") == (form.field("api_endpoint").value, form.field("api_key").value)
+    form.put(provider="openai")
+    assert ("https://one.example/v1", "") == (form.field("api_endpoint").value, form.field("api_key").value)
+
+
+def test_a_name_that_follows_the_model_id_is_not_asked_for(form: Dashboard) -> None:
+    """Without both, only the model id is marked: a name that is left empty is taken from it."""
+    form.put(type=ModelType.GENERATION, provider="ollama").click("Add model")
+    assert form.faults["model_id"] == "Required."
+    assert "name" not in form.faults
+    assert form.errors == [f"Not saved: {len(form.faults)} fields to correct above."]
+
+
+def copied(text: str) -> str:
+    """What is copied where this text stands."""
+    return re.sub(r"\\(.)", r"\1", plain(text))
+
+
+def test_what_was_copied_from_a_page_is_saved_as_it_reads(dashboard: Dashboard, reg: Registry) -> None:
+    """Texts on the pages hold marks without width, which do not come into a name, a model id or an endpoint."""
+    name, model_id, endpoint = (copied(text) for text in ("a@b", "llama3.1:8b", "http://127.0.0.1:9"))
+    assert "\u2060" in name
+    assert "\u2060" in endpoint
+    filled(dashboard, "generation", "ollama", name=name, model_id=model_id, api_endpoint=endpoint).click("Add model")
+    model = reg.models.get("a@b")
+    assert ("llama3.1:8b", "http://127.0.0.1:9") == (model.model_id, model.api_endpoint)
+
+
 def test_a_provider_that_does_not_serve_the_new_type_is_let_go(form: Dashboard) -> None:
     """After choosing Anthropic, a change to embedding leaves no provider chosen, and says why; back at the type before,
     it is chosen again, with what was typed."""
@@ -284,7 +318,7 @@ MEGABYTE = "x" * 1_000_000
 TOO_LONG = "At most 255 characters."
 CONTROL = "Must not hold control characters."
 BAD: list[tuple[str, str, dict[str, Any], dict[str, str]]] = [
-    ("generation", "openai", {"name": "", "model_id": ""}, {"name": "Required.", "model_id": "Required."}),
+    ("generation", "openai", {"name": "", "model_id": ""}, {"model_id": "Required."}),
     ("generation", "openai", {"name": "   "}, {"name": "Required."}),
     ("generation", "openai", {"name": "n" * 256}, {"name": TOO_LONG}),
     ("generation", "openai", {"name": MEGABYTE}, {"name": TOO_LONG}),

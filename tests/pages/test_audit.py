@@ -150,6 +150,10 @@ def test_between_two_dates(dashboard: Dashboard, history: Registry) -> None:
         dashboard.at.date_input(key="audit_to").set_value(last)
         dashboard.run()
         assert len(_targets(dashboard)) == found
+        assert not dashboard.at.warning
+    dashboard.at.date_input(key="audit_from").set_value(today)
+    dashboard.at.date_input(key="audit_to").set_value(today - timedelta(days=1))
+    assert "“From” lies after “To”: no entry can match." == dashboard.run().at.warning[0].value
 
 
 @pytest.mark.parametrize("text", ["'; DROP TABLE audit_log; --", "%", "_", "\\", "\0", "x" * 255, "🙈", '{"a":1}'])

@@ -66,6 +66,16 @@ def widget(dashboard: Dashboard, key: str) -> Any:
     return next(node for node in dashboard.nodes if node.key == key)
 
 
+def test_a_name_copied_from_a_page_is_found(dashboard: Dashboard, reg: Registry) -> None:
+    """With the marks without width that it holds there; the address is without them."""
+    created(reg, ner(name=":star: www"))
+    for page, name in (("models", "search"), ("audit", "target")):
+        dashboard.open(page)
+        widget(dashboard, f"{page}_{name}").set_value(":\u2060star:\u2060 www\u2060")
+        assert dashboard.run().at.query_params == {name: ":star: www"}
+        assert found(dashboard) == [":star: www"]
+
+
 EMBED = {"target": "Embed"}
 ALL = ["Azure writer", "Embed", "Llama", "Names"]
 TOLERANT = [
