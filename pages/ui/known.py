@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from registry.catalog import KnownModel, known_model, known_models
@@ -22,8 +22,8 @@ _NOTE, _OFFERS = 48, 88  # pixels, whatever is in them: two lines of text, two r
 
 
 def model_id(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -> None:
-    """The field for the provider's own name of the model. Below it, in room that does not change while one types, are
-    what is known of it and the known ones that it could become."""
+    """The field for the provider's own name of the model. Below it, in room that does not change while one types a
+    new model's, are what is known of it and the known ones that it could become."""
     path, ids = forms.model_id_path(kind, provider), [model.model_id for model in known_models(kind, provider.id)]
     with st.container(gap="xsmall"):
         _field(
@@ -35,7 +35,8 @@ def model_id(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -
         parts = typed.casefold().split()
         fitting = [id for id in ids if id != typed and all(part in id.casefold() for part in parts)]
         found = known_model(kind, provider.id, typed)
-        with st.container(height=_NOTE, border=False, horizontal=True, wrap=False, vertical_alignment="center"):
+        room: int | Literal["content"] = "content" if form.model else _NOTE
+        with st.container(height=room, border=False, horizontal=True, wrap=False, vertical_alignment="center"):
             if found is not None:
                 _tell(form, kind, found)
             elif fitting:
