@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
+from streamlit.proto.ClientState_pb2 import ClientState
 
 from registry import Model, Registry
 from tests.e2e.browser import Server, Visitor
@@ -150,9 +151,21 @@ BUTTONS = {"a click on Save": "save", "a click on Test": "test"}
 
 
 def press(visitor: Visitor, key: str) -> None:
-    """Press a button of the form, and wait for what comes of it."""
+    """Press a button of the form, and wait for what comes of it: of the press, not of a field that the page follows."""
+    before = len(visitor.requests)
     with visitor.rerun():
         visitor.keyed(key).locator("button").click()
+        visitor.wait_until(lambda: any(pressed(request, key) for request in visitor.requests[before:]))
+
+
+def pressed(request: ClientState, button: str) -> bool:
+    """Whether this button was pressed to ask this of the server."""
+    return any(state.trigger_value and key_in(state.id) == button for state in request.widget_states.widgets)
+
+
+def key_in(id: str) -> str:
+    """The key in the id of a widget."""
+    return id.split("-", 2)[-1]
 
 
 def option(visitor: Visitor, label: str, text: str) -> Locator:
@@ -162,12 +175,10 @@ def option(visitor: Visitor, label: str, text: str) -> Locator:
 
 def sent(visitor: Visitor, button: str) -> dict[str, Any]:
     """The form's values as they went to the server when this button was last pressed."""
-    for request in reversed(visitor.requests):
-        states = {state.id.split("-", 2)[-1]: state for state in request.widget_states.widgets}
-        if button in states and states[button].trigger_value:
-            values = {key: getattr(state, state.WhichOneof("value") or "id") for key, state in states.items()}
-            return {path_of(key): value for key, value in values.items() if key.startswith("form_")}
-    raise AssertionError(f"{button} was not pressed")
+    request = next(request for request in reversed(visitor.requests) if pressed(request, button))
+    states = {key_in(state.id): state for state in request.widget_states.widgets}
+    values = {key: getattr(state, state.WhichOneof("value") or "id") for key, state in states.items()}
+    return {path_of(key): value for key, value in values.items() if key.startswith("form_")}
 
 
 def arrived(entry: Entry, value: Any) -> bool:
@@ -236,8 +247,8 @@ def test_nothing_is_lost(visitor: Visitor, reg: Registry, server: Provider, out:
             press(visitor, "save")
             assert lost(whole, sent(visitor, "save")) == {}, f"{kind}, by {way} and {out}"
             left.update(entry.put(way) for entry in whole)
-        name = text("name", "Name", f"Model {first}")
-        enter(visitor, name, put)
+        called = text("name", "Name", f"Model {first}")
+        enter(visitor, called, put)
         WAYS_OUT[out](visitor)
         if BUTTONS.get(out) == "test":
             expect(visitor.page.get_by_text("It works")).to_be_visible()
@@ -245,8 +256,8 @@ def test_nothing_is_lost(visitor: Visitor, reg: Registry, server: Provider, out:
         if BUTTONS.get(out) != "save":
             press(visitor, "save")
         expect(visitor.page.get_by_role("heading", name="Models")).to_be_visible()
-        model = reg.models.get(name.text)
-        fields = [entry for entry in (*whole, name) if entry.path != "api_key"]
+        model = reg.models.get(called.text)
+        fields = [entry for entry in (*whole, called) if entry.path != "api_key"]
         assert {each.path: saved(model, each.path) for each in fields} == {each.path: each.saved for each in fields}
         key = reg.resolve(model.id).api_key
         assert key is not None

@@ -201,6 +201,7 @@ def test_a_question_about_a_model_that_is_gone(visitor: Visitor, reg: Registry) 
     visitor.open_menu("Short-lived")
     with visitor.rerun():
         visitor.page.get_by_role("menuitem", name="Delete").click()
+    expect(visitor.page.get_by_role("combobox", name="Move them to")).to_be_visible()
     reg.knowledge_bases.remove(base.id, actor=ADMIN)
     reg.models.delete(model.id, actor=ADMIN)
     visitor.choose("Move them to", "Heir two (gpt-4o)")
