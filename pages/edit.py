@@ -34,12 +34,14 @@ def main() -> None:
         return
     _, middle, _ = st.columns([1, 6, 1])
     with middle:
-        _heading(form, users)
+        with st.container():
+            _heading(form, users)
         kind = _type(form)
         locked = bool(users) and kind is ModelType.EMBEDDING
         if locked and form.model is not None and form.model.provider in PROVIDERS:
             _keep_contract(form, form.model)
-        provider = _provider(form, kind, locked=locked)
+        with st.container():
+            provider = _provider(form, kind, locked=locked)
         if provider is not None:
             _sections(form, kind, provider, locked=locked)
 

@@ -3,6 +3,9 @@
 A text is committed with each keystroke (``live``): Streamlit forgets what was typed into a field that is left for its
 own eye or help button. Options are radio buttons: a list forgets what was typed to find an option, and buttons in a row
 can pass the focus back to the option that was chosen before, which Enter then takes.
+
+What comes and goes above fields stands in a container that is always there: Streamlit counts containers to know them
+again, and would make those below, columns too, anew, with their fields, under the fingers of who is typing.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ _LIST_HINT = "Separate them with commas; a comma in one is written \\,."
 
 def error_at(form: Form, path: str) -> None:
     """Say what is wrong with the field above."""
-    if path in form.errors:
-        st.markdown(f":red[:material/error: {plain(form.errors[path])}]")
+    with st.container():
+        if path in form.errors:
+            st.markdown(f":red[:material/error: {plain(form.errors[path])}]")
 
 
 def text(form: Form, kind: ModelType, path: str, label: str, *, at: str | None = None, **options: Any) -> None:

@@ -37,11 +37,12 @@ def parameters(form: Form, kind: ModelType, provider: Provider, *, locked: bool)
     st.header("Parameters", anchor=False)
     items, known = config_fields(kind), forms.known(form, kind, provider)
     fixed = forms.CONTRACT if locked else ()
-    if locked:
-        st.caption(
-            ":material/lock: Dimensions, normalization and distance metric are fixed: "
-            "knowledge bases hold vectors made with them."
-        )
+    with st.container():
+        if locked:
+            st.caption(
+                ":material/lock: Dimensions, normalization and distance metric are fixed: "
+                "knowledge bases hold vectors made with them."
+            )
     _grid(form, kind, [item for item in items if item.kind in ("int", "float", "choice")], known, fixed)
     _grid(form, kind, [item for item in items if item.kind == "bool"], known, fixed)
     for item in items:
