@@ -215,7 +215,7 @@ def _refused(form: Form, error: RegistryError, what: str) -> None:
     if "model_id" in form.errors and not form.model and not form.get("name"):
         form.errors.pop("name", None)  # an empty name is taken from the model id
     count = counted(len(form.errors), "field")
-    can_correct = error.fields and not isinstance(error, ContractError)
+    can_correct = form.errors and not isinstance(error, ContractError)
     form.message = f"{what}: {count} to correct above." if can_correct else error.message
 
 
