@@ -34,7 +34,7 @@ def main() -> None:
         return
     _, middle, _ = st.columns([1, 6, 1])
     with middle:
-        with st.container():
+        with st.container():  # see `fields`: what appears in it must not recreate the fields below
             _heading(form, users)
         kind = _type(form)
         locked = bool(users) and kind is ModelType.EMBEDDING
@@ -133,7 +133,7 @@ def _sections(form: Form, kind: ModelType, provider: Provider, *, locked: bool) 
         form.start("status", Status.ACTIVE)
         forms.start_config(form, kind, forms.known(form, kind, provider))
         for name, field in provider.connection.items():
-            form.start(f"connection.{provider.id}.{name}", field.default or None)
+            form.start(forms.connection_path(name, provider), field.default or None)
     is_testing = trial.begin(form, kind, provider)
     with st.container(border=True):
         st.header("Model", anchor=False)

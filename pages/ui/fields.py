@@ -4,8 +4,9 @@ A text is committed with each keystroke (``live``): Streamlit forgets what was t
 own eye or help button. Options are radio buttons: a list forgets what was typed to find an option, and buttons in a row
 can pass the focus back to the option that was chosen before, which Enter then takes.
 
-What comes and goes above fields stands in a container that is always there: Streamlit counts containers to know them
-again, and would make those below, columns too, anew, with their fields, under the fingers of who is typing.
+What appears and disappears above fields stands in a container that is always drawn. Streamlit identifies containers and
+columns by their position: one more above them would recreate those below, and a field that is being typed into would
+lose the focus.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Filters:
         names = [name for name in self._readers if name not in without]
         values = {name: st.session_state.get(self.key(name)) for name in names}
         filtered = self._filtered(
-            {name: typed(value) if isinstance(value, str) else value for name, value in values.items()}
+            {name: self._readers[name](value) if isinstance(value, str) else value for name, value in values.items()}
         )
         st.session_state[_memory(self._page)] = filtered
         return {name: filtered.get(name) for name in self._readers}

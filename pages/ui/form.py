@@ -123,7 +123,7 @@ def values(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
         "name": form.text("name") or ("" if form.model else model_id),
         "model_id": model_id,
         "api_endpoint": form.text(own_path("api_endpoint", provider)) or None,
-        "connection": {name: form.text(f"connection.{provider.id}.{name}") or None for name in provider.connection},
+        "connection": {name: form.text(connection_path(name, provider)) or None for name in provider.connection},
         "config": _config(form, kind, provider),
         "status": form.get("status") or Status.ACTIVE,
     }
@@ -156,14 +156,19 @@ def config_path(kind: ModelType, name: str) -> str:
     return f"config.{kind}.{name}"
 
 
-def model_id_path(kind: ModelType, provider: Provider) -> str:
-    """The form's path of the model id: an id belongs to its provider."""
-    return f"model_id.{kind}.{provider.id}"
-
-
 def own_path(name: str, provider: Provider) -> str:
-    """The form's path of an endpoint or a key: neither is ever sent to another provider than it was typed for."""
+    """The form's path of what belongs to a provider, such as an endpoint or a key: it is never sent to another one."""
     return f"{name}.{provider.id}"
+
+
+def model_id_path(kind: ModelType, provider: Provider) -> str:
+    """The form's path of the model id: each type and provider has its own."""
+    return own_path(f"model_id.{kind}", provider)
+
+
+def connection_path(name: str, provider: Provider) -> str:
+    """The form's path of a field that the provider declares."""
+    return own_path(f"connection.{name}", provider)
 
 
 def toggle_path(kind: ModelType, item: ConfigField, known: Mapping[str, Any]) -> str:
@@ -215,8 +220,8 @@ def _config(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for item in config_fields(kind):
         path = toggle_path(kind, item, of_model) if item.kind == "bool" else config_path(kind, item.name)
-        typed = form.get(path)
-        value = of_model.get(item.name) if typed is None else listed(typed) if item.kind == "list" else typed
+        held = form.get(path)
+        value = of_model.get(item.name) if held is None else listed(held) if item.kind == "list" else held
         if value is not None or not (is_new and item.required):
             found[item.name] = value
     return found
@@ -236,7 +241,7 @@ def _start_with(form: Form, model: Model) -> None:
     if provider is not None:
         form.start(model_id_path(model.type, provider), model.model_id)
         form.start(own_path("api_endpoint", provider), model.api_endpoint)
-    for name, text in model.connection.items():
-        form.start(f"connection.{model.provider}.{name}", text)
+        for name, text in model.connection.items():
+            form.start(connection_path(name, provider), text)
     for item in config_fields(model.type):
         form.start(config_path(model.type, item.name), shown_value(item, model.config.get(item.name)))

@@ -28,7 +28,7 @@ def connection(form: Form, kind: ModelType, provider: Provider) -> None:
             st.columns(len(provider.connection)), provider.connection.items(), strict=True
         ):
             with column:
-                fields.connection(form, kind, f"connection.{provider.id}.{name}", f"connection.{name}", field)
+                fields.connection(form, kind, forms.connection_path(name, provider), f"connection.{name}", field)
     fields.error_at(form, "connection")
 
 

@@ -266,30 +266,30 @@ def test_nothing_is_lost(visitor: Visitor, reg: Registry, server: Provider, out:
 
 
 KEEP = "() => document.querySelectorAll('input').forEach(field => field.isKept = true)"
-MADE_ANEW = """() => [...document.querySelectorAll('input')].filter(field => !field.isKept).map(
+RECREATED = """() => [...document.querySelectorAll('input')].filter(field => !field.isKept).map(
   field => field.ariaLabel || field.closest('label')?.innerText || field.outerHTML)"""
 
 
 @pytest.mark.parametrize("kind", FORMS)
-def test_no_field_is_made_anew_when_errors_come_and_go(visitor: Visitor, kind: str) -> None:
-    """Whoever types on while the page answers a press keeps the focus, and loses no letter."""
+def test_no_field_is_recreated_when_errors_appear_and_disappear(visitor: Visitor, kind: str) -> None:
+    """A field that is being typed into while the page answers a press keeps the focus and every letter."""
     visitor.open("/edit")
     begin(visitor, kind, FORMS[kind][0])
     visitor.page.evaluate(KEEP)
     errors = visitor.page.get_by_text("Required.")
     press(visitor, "save")
     expect(errors).not_to_have_count(0)
-    assert visitor.page.evaluate(MADE_ANEW) == []
+    assert visitor.page.evaluate(RECREATED) == []
     for entry in FORMS[kind][1]:
         enter(visitor, entry, Locator.fill)
     visitor.page.evaluate(KEEP)  # what is known of the model may have brought toggles of its own
     press(visitor, "test")
     expect(visitor.page.get_by_text("to correct above")).to_be_visible()
-    assert visitor.page.evaluate(MADE_ANEW) == []
+    assert visitor.page.evaluate(RECREATED) == []
 
 
-def test_no_field_is_made_anew_when_a_knowledge_base_comes(visitor: Visitor, reg: Registry) -> None:
-    """What is fixed from then on is shown as such, beneath the fingers of who is typing."""
+def test_no_field_is_recreated_when_a_knowledge_base_is_bound(visitor: Visitor, reg: Registry) -> None:
+    """The note above the fields and what is fixed from then on appear around the one that is being typed into."""
     model = created(reg, embedding())
     visitor.open(f"/edit?id={model.id}")
     visitor.page.evaluate(KEEP)
@@ -297,7 +297,7 @@ def test_no_field_is_made_anew_when_a_knowledge_base_comes(visitor: Visitor, reg
     visitor.page.get_by_label("Name", exact=True).fill(" ")
     press(visitor, "save")
     expect(visitor.page.get_by_text("Used by 1 knowledge base")).to_be_visible()
-    assert visitor.page.evaluate(MADE_ANEW) == []
+    assert visitor.page.evaluate(RECREATED) == []
 
 
 def lost(entries: Iterable[Entry], values: Mapping[str, Any]) -> dict[str, Any]:

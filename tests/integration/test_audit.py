@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -12,6 +12,7 @@ from registry.audit import ACTIONS, append
 from registry.store import Store
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, SERVICE, azure, bound, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy
+from tests.integration.test_odd_arguments import Broken
 
 START = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
 
@@ -183,13 +184,6 @@ def test_times_without_a_zone_are_refused(reg: Registry, bound_name: str) -> Non
     with pytest.raises(errors.InvalidInputError) as caught:
         reg.audit.find(**bounds)
     assert [bound_name] == list(caught.value.fields)
-
-
-class Broken(tzinfo):
-    """A time zone that fails."""
-
-    def utcoffset(self, at: datetime | None) -> NoReturn:
-        raise LookupError("no such zone")
 
 
 @pytest.mark.parametrize("zone", [Broken(), tzinfo()], ids=["fails", "says nothing"])

@@ -162,11 +162,14 @@ class Dashboard:
 
 
 def path_of(key: str) -> str:
-    """``form_1_config.ner.top_k`` → ``config.top_k``, ``form_2_model_id.ner.openai`` → ``model_id``."""
+    """``form_1_config.ner.top_k`` → ``config.top_k``, ``form_2_model_id.ner.openai`` → ``model_id``,
+    ``form_3_connection.deployment.azure`` → ``connection.deployment``."""
     path = re.sub(r"^form_\d+_", "", key)
     if path.startswith(("model_id.", "api_endpoint.", "api_key.")):
         return path.partition(".")[0]
-    return re.sub(r"^(config|connection)\.[a-z_]+\.", r"\1.", path).removesuffix(".known")
+    if path.startswith("connection."):
+        return path.rpartition(".")[0]
+    return re.sub(r"^config\.[a-z_]+\.", "config.", path).removesuffix(".known")
 
 
 def unescaped(text: str) -> str:
