@@ -100,7 +100,8 @@ def _note(form: Form, found: KnownModel, differing: Mapping[str, Any]) -> str:
         told = f"Known from {source}: fields left empty take the values in grey."
     else:
         told = f"{source} says otherwise: {plain(facts)}." if differing else f"As {source} says."
-    return told + (f" :orange[The provider retires this model on {until:%d %B %Y}.]" if until else "")
+    # without a colour: in a caption, which is drawn faintly, it could not be read
+    return told + (f" :material/event_busy: **The provider retires this model on {until:%d %B %Y}.**" if until else "")
 
 
 def _path(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from registry import Registry
 from tests.e2e.browser import Server, Visitor, apart
-from tests.factories import ADMIN, KEY_A, bound, created, generation, ner
+from tests.factories import ADMIN, KEY_A, bound, created, embedding, generation, ner
 from tests.fake_proxy import FakeProxy
 from tests.providers import model_at
 
@@ -56,7 +56,7 @@ def full(reg: Registry, fake_proxy: FakeProxy, running: Server, visitors: Callab
     """A dashboard with something of everything: a default, a KB, a test that failed, a proxy that lags."""
     visitors(running).open()  # once it has started, nothing brings the proxy up to date unasked
     created(reg, generation(name="Default", is_default=True))
-    bound(reg, created(reg, generation(name="In use")), name="Contracts")
+    bound(reg, created(reg, generation(name="In use")), created(reg, embedding(name="Vectors")), name="Contracts")
     created(reg, model_at("http://127.0.0.1:9", "ollama", "ner", name="Failing", status="deprecated"))
     created(reg, ner(name="Idle", status="inactive"))
     reg.models.test("Failing", actor=ADMIN)
@@ -91,6 +91,39 @@ def form(visitor: Visitor) -> None:
     expect(visitor.page.get_by_text("to correct above")).to_be_visible()
 
 
+def retiring(visitor: Visitor) -> None:
+    visitor.open("/edit")
+    visitor.choose("Provider", "Azure OpenAI")
+    visitor.enter("Model ID", "text-embedding-3-large")
+    expect(visitor.page.get_by_text("The provider retires this model")).to_be_visible()
+
+
+def locked(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.act("Vectors", "Edit")
+    expect(visitor.page.get_by_text("Provider and model ID are fixed")).to_be_visible()
+
+
+def dialog(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.act("Failing", "Test")
+    expect(visitor.page.get_by_role("button", name="Test again")).to_be_visible()
+
+
+def outdated(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.act("Failing", "Edit")
+    visitor.click("Test connection")
+    expect(visitor.page.get_by_text("not with valid JSON")).to_be_visible()
+    visitor.enter("Model ID", "another")
+    expect(visitor.page.get_by_text("Changed since the last test.")).to_be_visible()
+
+
+def deactivate(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.act("In use", "Deactivate")
+
+
 def ticked(visitor: Visitor, path: str, title: str, name: str) -> None:
     visitor.open(path)
     visitor.tick(name, title=title)
@@ -104,7 +137,12 @@ SIGHTS: dict[str, Callable[[Visitor], None]] = {
     "delete a default": lambda visitor: delete(visitor, "Default"),
     "tests": tried,
     "toast": with_toast,
+    "deactivate": deactivate,
+    "test": dialog,
     "form": form,
+    "form of a model that is retired": retiring,
+    "form of a model that is fixed": locked,
+    "form with an outdated test": outdated,
     "audit log": lambda visitor: ticked(visitor, "/audit?time=dates", "Target", "Failing"),
     "proxy": lambda visitor: ticked(visitor, "/proxy", "Alias", "db-legacy"),
 }
