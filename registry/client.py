@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import arguments, queries, rotation
+from registry import arguments, probe, queries, rotation
 from registry.actors import BOUND, READERS, Actor, Role, acting, changes, reads
 from registry.arguments import KnowledgeBaseRef, ModelRef
 from registry.audit import Audit
@@ -131,6 +131,10 @@ class Registry:
         if self.actor not in (None, actor):
             raise ForbiddenError("This handle acts for somebody else.")
         return Registry(self._settings, self._store, self._keyring, actor, self._api)
+
+    def warm_up(self) -> None:
+        """Have what connection tests need loaded beside what goes on here: the first is then as quick as the next."""
+        probe.start()
 
     @reads(*READERS)
     def key_status(self) -> KeyStatus:

@@ -53,6 +53,11 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
         "{where} answers, but not as a model does. Check the endpoint's path and the provider: this may be a web page "
         "or another service.",
     ),
+    "unreadable": (
+        _ENDPOINT,
+        "{where} answers, but with what takes too long or too much memory to read. Check the endpoint's path and the "
+        "provider: this may be another service.",
+    ),
     "proxy_down": (
         _ENDPOINT,
         "The LiteLLM proxy cannot be reached, or is not working. Check LITELLM_PROXY_URL, and that the proxy runs.",
@@ -114,7 +119,7 @@ _NO_MODEL = re.compile(
     re.I | re.S,
 )
 _LITELLM_BEFORE = re.compile(r"^(litellm\.)?(\w+Error: |litellm\.\w+: )+(\w+Exception( \w+)? - )?")
-_LITELLM_AFTER = re.compile(r"\s*LiteLLM: model group .*$", re.S)
+_LITELLM_AFTER: Final = "LiteLLM: model group "
 _BY_STATUS: Final = {401: "wrong_key", 403: "forbidden", 404: "no_model", 408: "timeout", 429: "rate_limited"}
 _TLS = re.compile(r"\[SSL: |certificate verify failed|CERTIFICATE_VERIFY", re.I)
 _NO_CONNECTION = re.compile(r"Connection error\.|Cannot connect to host|Connect call failed|Name or service not", re.I)
@@ -166,12 +171,12 @@ def words(body: str) -> str:
     """The message in an error, as most providers write it, without what LiteLLM puts around it."""
     try:
         whole = json.loads(body)
+        error = whole.get("error", whole) if isinstance(whole, dict) else whole
+        said = error.get("message", error) if isinstance(error, dict) else error
+        return words(said) if isinstance(said, str) else json.dumps(said)
     except (ValueError, RecursionError):
-        bare = _LITELLM_AFTER.sub("", _LITELLM_BEFORE.sub("", body))
-        return body if bare == body else words(bare)
-    error = whole.get("error", whole) if isinstance(whole, dict) else whole
-    said = error.get("message", error) if isinstance(error, dict) else error
-    return words(said) if isinstance(said, str) else json.dumps(said)
+        bare = _LITELLM_BEFORE.sub("", body).partition(_LITELLM_AFTER)[0].rstrip()
+        return body if bare == body.rstrip() else words(bare)
 
 
 def result(kind: str, latency_ms: int, details: Mapping[str, Any], **words: Any) -> TestResult:

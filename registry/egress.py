@@ -73,6 +73,7 @@ class Policy:
     """
 
     def __init__(self, allow: Sequence[str] = (), deny: Sequence[str] = ()) -> None:
+        self.entries = tuple(allow), tuple(deny)
         self._allow = _Hosts.parse("REGISTRY_ENDPOINT_ALLOW", allow)
         self._deny = _Hosts.parse("REGISTRY_ENDPOINT_DENY", deny)
 
@@ -98,7 +99,7 @@ class Policy:
             )
         if self._deny.have(host, addresses):
             raise _refused("Calling this host is forbidden by REGISTRY_ENDPOINT_DENY.")
-        if self._allow and not self._allow.have(host, addresses):
+        if self._allow and not self._allow.have(host, addresses, tunnels=False):
             raise _refused("Calling this host is not allowed by REGISTRY_ENDPOINT_ALLOW.")
 
     def permits(self, address: Address) -> bool:
@@ -137,10 +138,16 @@ class _Hosts:
     def __bool__(self) -> bool:
         return bool(self.names or self.suffixes or self.networks)
 
-    def have(self, host: str, addresses: Sequence[Address]) -> bool:
+    def have(self, host: str, addresses: Sequence[Address], *, tunnels: bool = True) -> bool:
+        """Whether a host is among these.
+
+        Args:
+            tunnels: an IPv6 address counts as the IPv4 one as well that it leads to. That is for what is denied: where
+                the other end of a tunnel stands, its address does not say.
+        """
         if host and (host in self.names or host.endswith(self.suffixes)):
             return True
-        found = [each for address in addresses for each in (address, *_embedded(address))]
+        found = [each for address in addresses for each in (_itself(address), *(_embedded(address) if tunnels else ()))]
         return any(address in network for address in found for network in self.networks)
 
 
@@ -162,6 +169,11 @@ def literal_addresses(host: str) -> tuple[Address, ...]:
         return (ipaddress.IPv4Address(socket.inet_aton(host)),)
     except OSError:
         raise ValueError("Not an address.") from None
+
+
+def _itself(address: Address) -> Address:
+    """The address, of whose two notations an IPv4 address may have that for IPv6 programs."""
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _is_never_called(address: Address) -> bool:

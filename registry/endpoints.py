@@ -44,7 +44,7 @@ def _split(url: str) -> tuple[str, str, int, str]:
         port = parts.port
     except ValueError:
         raise ValueError("Not a valid URL: check the host and the port.") from None
-    scheme = parts.scheme.lower()
+    scheme, netloc = parts.scheme.lower(), parts.netloc.lower()
     if scheme not in _DEFAULT_PORTS:
         raise ValueError("Must start with https:// or http://.")
     if "@" in parts.netloc:
@@ -53,7 +53,7 @@ def _split(url: str) -> tuple[str, str, int, str]:
         raise ValueError("Must not hold a query (?…) or a fragment (#…).")
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
-    if not _HOST.fullmatch(host) or ".." in host:
+    if not _HOST.fullmatch(host) or ".." in host or not re.fullmatch(f"{re.escape(host)}(:[0-9]*)?", netloc):
         raise ValueError("Must name a host, such as https://models.example.com.")
     if port == 0:
         raise ValueError("Port 0 cannot be called.")

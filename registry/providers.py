@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from registry.endpoints import origin
+from registry.endpoints import origin, parse_endpoint
 from registry.errors import InvalidModelError
 from registry.records import ModelType
 
@@ -87,7 +87,13 @@ class Provider:
         return tuple(kind for kind in ModelType if self._route(kind))
 
     def origin(self, api_endpoint: str | None) -> str:
-        """Scheme, host and port that a model with this endpoint is called at."""
+        """Scheme, host and port that a model with this endpoint is called at.
+
+        Raises:
+            ValueError: it is not as an endpoint is stored: whoever reads it next might call another host or port.
+        """
+        if api_endpoint and parse_endpoint(api_endpoint) != api_endpoint:
+            raise ValueError("Not as an endpoint is stored.")
         return origin(api_endpoint or self.default_endpoint or "")
 
     def litellm_params(

@@ -25,6 +25,8 @@ PARALLEL = 16
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 15.0  # the slowest change that was seen, on a proxy of a thousand models, took two
+_WHOLE_SECONDS = 20.0  # for all of an answer, however it comes in
+_MOST = 64 * 1024 * 1024  # bytes of an answer: a listing has less than two thousand for a model
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class ProxyApi(forks.Watcher):
         answer = self._sent(lambda client: client.get(path, params=query))
         try:
             return [_entry(row) for row in answer.json()["data"]]
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ProxyError(
                 f"{self.url} does not answer as a LiteLLM proxy does. Check LITELLM_PROXY_URL: it is the proxy's root, "
                 "without a path."
@@ -184,6 +186,8 @@ class ProxyApi(forks.Watcher):
     def _client(self) -> httpx.Client:
         import httpx
 
+        from registry.transport import Bounded
+
         key = self.key.get_secret_value()
         if not (key.isascii() and key.isprintable()):
             # else httpx would raise errors that quote it
@@ -192,8 +196,7 @@ class ProxyApi(forks.Watcher):
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=PARALLEL, max_keepalive_connections=PARALLEL),
-            verify=ssl.create_default_context(),
+            transport=Bounded(ssl.create_default_context(), _WHOLE_SECONDS, _MOST, PARALLEL),
             trust_env=False,  # the master key goes to the proxy, not through what the environment names
         )
 

@@ -1,7 +1,8 @@
 """Takes our own secrets out of what others say, before anyone sees it.
 
 A provider may repeat the key that it was sent, in whole, cut off or encoded: in each form that is known here, every run
-of eight characters or more is hidden. A secret too short to be told from ordinary words makes the whole text go.
+of eight characters or more is hidden. The whole text goes where a secret is too short to be told from ordinary words,
+and where so much of one can be read out of the rest: backwards, with something in between, or encoded more than once.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pydantic import SecretStr
 
@@ -19,6 +21,9 @@ HIDDEN = "[hidden]"
 MAX_LENGTH = 300
 _RUN = 8
 _MOST_READ = 20_000
+_LAYERS = 3  # encodings on top of each other
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}")
+_ESCAPES = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
 def scrub(text: str, secrets: Iterable[SecretStr | None], limit: int = MAX_LENGTH) -> str:
@@ -33,7 +38,8 @@ def scrub(text: str, secrets: Iterable[SecretStr | None], limit: int = MAX_LENGT
     folded = "".join(char.lower() if len(char.lower()) == 1 else char for char in plain)
     runs = {run for secret in known for form in _forms(secret) for run in _runs(form.lower())}
     shown = _without(plain, [at for at in range(len(folded) - _RUN + 1) if folded[at : at + _RUN] in runs])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return "" if _can_be_read(shown, known) else shown
 
 
 def _one_line(text: str) -> str:
@@ -53,6 +59,36 @@ def _without(text: str, starts: list[int]) -> str:
             shown += text[end:start] + HIDDEN
         end = start + _RUN
     return shown + text[end:]
+
+
+def _can_be_read(text: str, secrets: Iterable[str]) -> bool:
+    runs = {run for secret in secrets for way in (1, -1) for run in _runs(_letters(secret)[::way])}
+    readings = {text}
+    for _ in range(_LAYERS + 1):
+        if any(run in runs for reading in readings for run in _runs(_letters(reading))):
+            return True
+        readings |= {decoded for reading in readings for decoded in _decoded(reading)}
+    return False
+
+
+def _letters(text: str) -> str:
+    """Only letters and digits, in one case: what else stands between them may have been put there."""
+    return "".join(filter(str.isalnum, text.lower()))
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """What a text may be an encoding of."""
+    yield unquote(text)
+    yield html.unescape(text)
+    yield _ESCAPES.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+    yield " ".join(_unpacked(found[0][start:]) for found in _BASE64.finditer(text) for start in range(4))
+
+
+def _unpacked(text: str) -> str:
+    whole = text[: len(text) // 4 * 4 if len(text) % 4 == 1 else None]
+    return base64.urlsafe_b64decode(whole.replace("+", "-").replace("/", "_") + "=" * (-len(whole) % 4)).decode(
+        "latin-1"
+    )
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -1,13 +1,16 @@
-"""The HTTP transport of connection tests: it calls one origin and nothing else, follows nothing, and ends in time.
+"""HTTP that ends in time and reads only so much: of connection tests, which call one origin and nothing else, and of
+what goes to the LiteLLM proxy.
 
-It looks the host up once, checks every address against the outbound policy and connects to one that was checked, so
-that no other answer of the name server can come in between; TLS still verifies the name. Environment variables have no
-say, neither in where a request goes nor through which HTTP proxy.
+It follows nothing and unpacks nothing: what is compressed was not asked for, and a little of it can become very much.
+A test's host is looked up once, every address checked against the outbound policy, and one that was checked connected
+to, so that no other answer of the name server can come in between; TLS still verifies the name. Environment variables
+have no say, neither in where a request goes nor through which HTTP proxy.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import math
 import queue
 import socket
 import ssl
@@ -22,7 +25,10 @@ import httpx
 
 from registry.egress import Address, Policy
 
-MAX_BYTES: Final = 4_000_000
+MOST_OF_AN_ANSWER: Final = 512 * 1024
+"""Bytes; a vector of 8,192 numbers, one in a line, has less than half of it. A longer answer is none."""
+MOST_OF_AN_ERROR: Final = 64 * 1024
+"""Bytes; what comes after them is not read."""
 _PLAIN_HEADERS: Final = frozenset(
     {"host", "accept", "accept-encoding", "content-type", "content-length", "connection", "user-agent"}
     | {"anthropic-version", "anthropic-beta"}
@@ -52,60 +58,140 @@ class OneOrigin(httpx.BaseTransport):
         seconds: until all requests together are given up, counted from the first.
         values: what headers may hold besides the plain ones: the key, and what else belongs to the model. SDKs add
             tokens, projects and whole headers that they find in the environment.
+        tell: is told of each exchange as soon as it is over.
+
+    Attributes:
+        exchanges: what became of the requests so far.
+        seconds: how long they took.
     """
 
-    def __init__(self, origin: str, policy: Policy | None, seconds: float, values: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        origin: str,
+        policy: Policy | None,
+        seconds: float,
+        values: Collection[str] = (),
+        tell: Callable[[Exchange], None] = lambda _: None,
+    ) -> None:
         self._origin = origin
         self._values = values
-        self._clock = _Deadline(seconds)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(), network_backend=_Network(policy, self._clock)
-        )
+        self._allowed, self._end = seconds, 0.0
+        self._sender = _Sender(httpx.create_ssl_context(), policy)
+        self._tell = tell
         self.exchanges: list[Exchange] = []
+        self.seconds = 0.0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if _origin(request.url) != self._origin:
-            self.exchanges.append(Exchange("elsewhere"))
-            raise httpx.ConnectError("Not sent: meant for another origin.", request=request)
+        begun = time.monotonic()
         try:
-            status, headers, body = self._send(request)
+            return self._exchanged(request)
+        finally:
+            self.seconds += time.monotonic() - begun
+
+    def _exchanged(self, request: httpx.Request) -> httpx.Response:
+        if _origin(request.url) != self._origin:
+            self._note(Exchange("elsewhere"))
+            raise httpx.ConnectError("Not sent: meant for another origin.", request=request)
+        self._end = self._end or time.monotonic() + self._allowed
+        request.headers = httpx.Headers([pair for pair in request.headers.raw if self._may_send(*pair)])
+        try:
+            status, headers, body = self._sender.send(request, self._end, MOST_OF_AN_ANSWER)
         except (httpcore.TimeoutException, TimeoutError):
-            self.exchanges.append(Exchange("timeout"))
+            self._note(Exchange("timeout"))
             raise httpx.ReadTimeout("No answer in time.", request=request) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
             failure = error.failure if isinstance(error, _FailedError) else "broken"
-            self.exchanges.append(Exchange(failure))
+            self._note(Exchange(failure))
             raise httpx.ConnectError(f"Failed: {failure}.", request=request) from None
         if 300 <= status < 400:
-            self.exchanges.append(Exchange("redirected", status))
+            self._note(Exchange("redirected", status))
             raise httpx.ConnectError("Redirected; not followed.", request=request)
-        if any(name.lower() == b"content-encoding" and value.lower() != b"identity" for name, value in headers):
-            self.exchanges.append(Exchange("broken", status))  # not asked for, and a little can become very much
-            raise httpx.ConnectError("Failed: compressed.", request=request)
-        self.exchanges.append(Exchange("", status, body))
+        self._note(Exchange("", status, body))
         return httpx.Response(status, headers=headers, content=body, request=request)
 
-    def _send(self, request: httpx.Request) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        request.headers["accept-encoding"] = "identity"
-        url, left = request.url, self._clock.left()
-        sent = httpcore.Request(
-            request.method,
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=[(name, value) for name, value in request.headers.raw if self._may_send(name, value)],
-            content=request.read(),
-            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)},
-        )
-        answer = self._pool.handle_request(sent)
-        try:
-            body = b"" if 300 <= answer.status < 400 else _bounded(answer.iter_stream())
-        finally:
-            answer.close()
-        return answer.status, answer.headers, body
+    def _note(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+        self._tell(exchange)
 
     def _may_send(self, name: bytes, value: bytes) -> bool:
         lowered = name.lower().decode("ascii", "replace")
         is_plain = lowered in _PLAIN_HEADERS or lowered.startswith("x-stainless-")
         return is_plain or value.decode("latin-1").removeprefix("Bearer ") in self._values
+
+    def close(self) -> None:
+        self._sender.close()
+
+
+class Bounded(httpx.BaseTransport):
+    """Sends anywhere, as far as a client's base address goes. Safe to use from several threads.
+
+    Args:
+        context: whose certificates are trusted.
+        seconds: for a request and the whole of its answer.
+        most: bytes of an answer; of more, none is taken.
+        connections: at a time.
+    """
+
+    def __init__(self, context: ssl.SSLContext, seconds: float, most: int, connections: int) -> None:
+        self._seconds, self._most = seconds, most
+        self._sender = _Sender(context, None, connections)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            status, headers, body = self._sender.send(request, time.monotonic() + self._seconds, self._most)
+        except httpcore.ConnectTimeout:
+            raise httpx.ConnectTimeout("No connection in time.", request=request) from None
+        except (httpcore.TimeoutException, TimeoutError):
+            raise httpx.ReadTimeout("No whole answer in time.", request=request) from None
+        except _FailedError as error:
+            kind = httpx.RemoteProtocolError if error.failure == "broken" else httpx.ConnectError
+            raise kind(f"Failed: {error.failure}.", request=request) from None
+        except (httpcore.NetworkError, httpcore.ProtocolError):
+            raise httpx.ReadError("The connection broke off.", request=request) from None
+        return httpx.Response(status, headers=headers, content=body, request=request)
+
+    def close(self) -> None:
+        self._sender.close()
+
+
+class _Sender:
+    def __init__(self, context: ssl.SSLContext, policy: Policy | None, connections: int = 10) -> None:
+        self._clock = _Clock()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            network_backend=_Network(policy, self._clock),
+        )
+
+    def send(self, request: httpx.Request, end: float, most: int) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Status, headers and body of an answer that is there at its end.
+
+        Raises:
+            TimeoutError, httpcore.TimeoutException: it is not.
+            httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol: there is none.
+        """
+        self._clock.end, left = end, end - time.monotonic()
+        request.headers["accept-encoding"] = "identity"
+        url, limits = request.url, request.extensions.get("timeout", {})
+        sent = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.read(),
+            extensions={"timeout": {name: limits.get(name) or left for name in ("connect", "read", "write", "pool")}},
+        )
+        answer = self._pool.handle_request(sent)
+        try:
+            is_plain = all(
+                name.lower() != b"content-encoding" or value == b"identity" for name, value in answer.headers
+            )
+            if not is_plain:
+                raise _FailedError("broken")
+            body = _body(answer.status, answer.iter_stream(), most)
+        finally:
+            answer.close()
+        return answer.status, answer.headers, body
 
     def close(self) -> None:
         self._pool.close()
@@ -117,25 +203,25 @@ class _FailedError(httpcore.ConnectError):
         self.failure = failure
 
 
-class _Deadline:
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._end = seconds, 0.0
+class _Clock(threading.local):
+    """When the request of each thread ends."""
 
-    def left(self) -> float:
-        """Seconds until the end.
+    end = 0.0
+
+    def left(self, most: float | None = None) -> float:
+        """Seconds until then, at most these.
 
         Raises:
             TimeoutError: it is over.
         """
-        now = time.monotonic()
-        self._end = self._end or now + self._seconds
-        if now >= self._end:
+        left = self.end - time.monotonic()
+        if left <= 0:
             raise TimeoutError
-        return self._end - now
+        return min(left, most or math.inf)
 
 
 class _Network(httpcore.NetworkBackend):
-    def __init__(self, policy: Policy | None, clock: _Deadline) -> None:
+    def __init__(self, policy: Policy | None, clock: _Clock) -> None:
         self._policy = policy
         self._clock = clock
 
@@ -147,11 +233,11 @@ class _Network(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = _looked_up(host, port, self._clock.left())
+        addresses = _looked_up(host, port, self._clock.left(timeout))
         if self._policy is not None and not all(map(self._policy.permits, addresses)):
             raise _FailedError("unsafe")
         for number, address in enumerate(addresses, start=1):
-            share = self._clock.left() / (len(addresses) - number + 1)
+            share = self._clock.left(timeout) / (len(addresses) - number + 1)
             try:
                 return _Stream(httpcore.SyncBackend().connect_tcp(str(address), port, share), self._clock)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
@@ -162,14 +248,14 @@ class _Network(httpcore.NetworkBackend):
 class _Stream(httpcore.NetworkStream):
     """A connection on which every wait ends with the deadline, however often the other side sends a little."""
 
-    def __init__(self, stream: httpcore.NetworkStream, clock: _Deadline) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, clock: _Clock) -> None:
         self._stream, self._clock = stream, clock
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._clock.left())
+        return self._stream.read(max_bytes, self._clock.left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._clock.left())
+        self._stream.write(buffer, self._clock.left(timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -178,7 +264,7 @@ class _Stream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         try:
-            return _Stream(self._stream.start_tls(ssl_context, server_hostname, self._clock.left()), self._clock)
+            return _Stream(self._stream.start_tls(ssl_context, server_hostname, self._clock.left(timeout)), self._clock)
         except httpcore.ConnectError:
             raise _FailedError("tls") from None
 
@@ -212,10 +298,14 @@ def _look_up(host: str, port: int, put: Callable[[list[Address]], None]) -> None
         put([])
 
 
-def _bounded(parts: Iterable[bytes]) -> bytes:
-    whole = b""
+def _body(status: int, parts: Iterable[bytes], most: int) -> bytes:
+    if 300 <= status < 400:
+        return b""
+    whole, most = b"", most if status < 300 else MOST_OF_AN_ERROR
     for part in parts:
         whole += part
-        if len(whole) > MAX_BYTES:
+        if len(whole) > most and status < 300:
             raise _FailedError("broken")
-    return whole
+        if len(whole) > most:
+            break
+    return whole[:most]

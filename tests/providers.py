@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from registry import probe
+from registry.egress import Policy
 from registry.providers import PROVIDERS
 from registry.records import ModelType
+from registry.validation import parse_create
 from tests.factories import BUILDERS, CANARY
 
 KEY_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
@@ -224,6 +227,12 @@ every_combination = pytest.mark.parametrize(
     ("provider", "kind"), COMBINATIONS, ids=[f"{provider} {kind}" for provider, kind in COMBINATIONS]
 )
 """Every provider with each of its types; NER models are called as generation models are."""
+
+
+def loaded() -> None:
+    """Wait until the process for connection tests has loaded LiteLLM, which takes seconds."""
+    with closing(Provider()) as provider:
+        probe.run(parse_create(model_at(provider.url)), None, None, Policy())
 
 
 def model_at(

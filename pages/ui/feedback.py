@@ -15,8 +15,9 @@ _LONG = 20  # seconds, for more than a sentence
 _JOINER = "\u2060"  # has no width
 _SPACE = re.compile(r"[ \t\r\n\f\v]+")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
-# Streamlit looks for icons, emoji, addresses and arrows when the backslashes are gone already: these take a joiner
-_REPLACED = re.compile(r":(?! )|@|www|[-<>~](?=[-=>])", re.IGNORECASE)
+# Streamlit looks for icons, emoji, addresses, entities and arrows when the backslashes are gone already: these take a
+# joiner
+_REPLACED = re.compile(r":(?! )|@|www|[-<>~](?=[-=>])|&(?=[#a-z])", re.IGNORECASE)
 
 
 def flash(message: str, icon: str = ":material/check_circle:", seconds: int = 4) -> None:

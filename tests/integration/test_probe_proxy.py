@@ -15,7 +15,7 @@ from registry import probe
 from registry.egress import Policy
 from registry.records import ModelType, TestResult
 from registry.validation import parse_create
-from tests.providers import Proxy, every_combination, model_at
+from tests.providers import Proxy, every_combination, loaded, model_at
 
 pytestmark = [
     pytest.mark.proxy,
@@ -33,7 +33,7 @@ def stand_in(number: int) -> str:
 def proxy() -> Iterator[Proxy]:
     """The proxy, on which each test registers an entry of its own and removes it."""
     url, key = os.environ["LITELLM_PROXY_URL"], os.environ["LITELLM_MASTER_KEY"]
-    probe.load()
+    loaded()
     headers = {"authorization": f"Bearer {key}"}
     with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as client:
 

@@ -26,7 +26,7 @@ PARTS: dict[str, type[Any]] = {
     "proxy": Proxy,
     "audit": Audit,
 }
-FREE = {"acting_as", "close", "connect"}
+FREE = {"acting_as", "close", "connect", "warm_up"}
 ID = UUID(int=7)
 ACTORS = (VIEWER, AUDITOR, ADMIN, SERVICE)
 

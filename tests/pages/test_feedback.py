@@ -21,6 +21,7 @@ REPLACED_IN_TEXT = [
     r"(^|\s)(<->|->|<-|--|>=|<=|~=)(\s|$)",
     r"(?i)(https?://|www(?=\.))([-.\w]+)",
     r"[-.\w+]+@[-\w]+(\.[-\w]+)+",
+    r"&#?\w+;",
 ]
 REPLACED_IN_SOURCE = ":material/"
 PUNCTUATION = r"[!-/:-@\[-`{-~]"

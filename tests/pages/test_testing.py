@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from pages.ui import batch, result
-from registry import Model, Registry, Settings, probe
+from registry import Model, Registry, Settings
 from registry.records import FrozenDict, ModelType, TestResult
 from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, KEY_B, VIEWER, bound, created, generation
 from tests.pages.driver import Dashboard
-from tests.providers import Answer, Provider, Request, model_at
+from tests.providers import Answer, Provider, Request, loaded, model_at
 
 PASSED, FAILED, AHEAD = "check_circle", "cancel", "radio_button_unchecked"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _litellm() -> None:
+def _loaded() -> None:
     """LiteLLM takes seconds to load, which is not to count as a slow page."""
-    probe.load()
+    loaded()
 
 
 @pytest.fixture

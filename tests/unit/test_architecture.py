@@ -20,7 +20,8 @@ ORDER = (
     {"models", "sync"},
     {"testing", "defaults"},
     {"knowledge_bases", "editing", "rotation", "plan", "probe"},
-    {"diagnosis", "transport"},
+    {"litellm_call"},
+    {"diagnosis", "transport", "process"},
     {"audit", "proxy"},
     {"queries"},
     {"store", "catalog"},
@@ -83,7 +84,7 @@ def test_the_pages_know_no_sql_and_no_provider(path: Path) -> None:
     """They ask the library, and not one of its inner modules."""
     assert foreign(path.read_text(), {"sqlalchemy", "psycopg", "alembic", "litellm", "httpx", "cryptography"}) == set()
     inner = {"store", "tables", "queries", "editing", "crypto", "audit", "models", "knowledge_bases", "validation"}
-    inner |= {"testing", "probe", "transport", "diagnosis", "scrub"}
+    inner |= {"testing", "probe", "litellm_call", "process", "transport", "diagnosis", "scrub"}
     used = {module.split(".")[1] for module in imported(path.read_text()) if module.startswith("registry.")}
     assert used & inner == set()
 

@@ -129,6 +129,18 @@ def test_hosts_are_denied_and_allowed_by_name_and_address(entry: str, url: str, 
         refusing.check(url)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["[2001:db8:bad::5efe:a00:1]", "[64:ff9b::a00:1]", "[2002:a00:1::1]", "[2001:0:a00:1::f5ff:fffe]", "[::10.0.0.1]"],
+)
+def test_a_tunnel_to_an_allowed_address_is_not_allowed(host: str) -> None:
+    """Where its other end stands, anybody may have chosen. Where the address is denied, so is the way to it."""
+    for policy in (Policy(allow=["10.0.0.0/8"]), Policy(deny=["10.0.0.0/8"])):
+        with pytest.raises(UnsafeEndpointError, match="REGISTRY_ENDPOINT_"):
+            policy.check(f"http://{host}")
+    Policy(allow=["10.0.0.0/8"]).check("http://[::ffff:10.0.0.1]")
+
+
 @pytest.mark.parametrize("host", ["localhost", "x.localhost", "127.0.0.1", "127.1", "[::1]", "0x7f000001"])
 def test_localhost_stands_for_this_machine(host: str) -> None:
     """By all of its names and addresses, denied or allowed."""

@@ -56,6 +56,8 @@ def test_an_endpoint_is_stored_in_one_spelling(given_url: str, stored: str) -> N
         "https://host." + "a" * 64 + ".example",
         "https://-host",
         "https://[::1",
+        "http://[::1]4890/v1",
+        "http://[::1]x:80",
         "https://{host}",
         "https://" + "a" * 500,
         "x" * 1_000_000,

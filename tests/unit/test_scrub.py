@@ -63,6 +63,43 @@ def test_control_without_scrubbing_it_leaks(form: str) -> None:
     assert leaks(FORMS[form](HEX), HEX)
 
 
+def base64d(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+READABLE = {
+    "backwards": lambda key: key[::-1],
+    "backwards, in upper case": lambda key: f"({key[::-1].upper()})",
+    "with spaces": " ".join,
+    "with dashes after each seventh": lambda key: "-".join(key[at : at + 7] for at in range(0, len(key), 7)),
+    "with line breaks": lambda key: "\n".join(key[at : at + 5] for at in range(0, len(key), 5)),
+    "every character as %": lambda key: "".join(f"%{ord(char):02X}" for char in key),
+    "every character as \\u": lambda key: "".join(f"\\u{ord(char):04x}" for char in key),
+    "every character as \\x": lambda key: "".join(f"\\x{ord(char):02x}" for char in key),
+    "every character as &#": lambda key: "".join(f"&#{ord(char)};" for char in key),
+    "every character as &#x": lambda key: "".join(f"&#x{ord(char):x};" for char in key),
+    "base64 twice": lambda key: base64d(base64d(key)),
+    "base64 twice, with words": lambda key: base64d(f"said {base64d(f'my key {key} is')} it"),
+    "base64 of it backwards": lambda key: base64d(key[::-1]),
+    "% of base64 of base64": lambda key: quote(base64d(base64d(key)) + "==", safe=""),
+    "base64 of it with spaces": lambda key: base64d(" ".join(key)),
+}
+
+
+@pytest.mark.parametrize("key", [CANARY, HEX, AWKWARD], ids=["canary", "hex", "awkward"])
+@pytest.mark.parametrize("form", list(READABLE))
+def test_a_text_out_of_which_a_secret_can_be_read_is_not_shown(form: str, key: str) -> None:
+    """Where it stands cannot be told, so all of it goes."""
+    for text in (READABLE[form](key), f"before {READABLE[form](key)} after"):
+        assert "" == scrub(text, [SecretStr(key)], limit=1000)
+
+
+@pytest.mark.parametrize("form", list(READABLE))
+def test_control_a_text_that_hides_something_else_is_shown(form: str) -> None:
+    """The control: of another text, the same forms are shown."""
+    assert scrub(f"before {READABLE[form]('it is not that key')} after", [SecretStr(CANARY)], limit=1000) != ""
+
+
 def test_a_cut_never_leaves_a_piece_of_a_secret() -> None:
     """A text is scrubbed before it is cut to length, wherever the secret stands."""
     for at in range(280, 320):
