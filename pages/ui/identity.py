@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,8 +132,8 @@ def _name(claims: Mapping[str, Any]) -> str:
 
 
 def _listed(value: object) -> list[str]:
-    values = [value] if isinstance(value, str) else value if isinstance(value, Iterable) else []
-    return [group for group in values if isinstance(group, str)]
+    """The groups in a claim that is a list of texts; none in any other, since who wrote it meant something else."""
+    return value if isinstance(value, list) and all(isinstance(group, str) for group in value) else []
 
 
 def _role(settings: Settings, name: str, groups: Sequence[str]) -> Role:
