@@ -83,8 +83,8 @@ class Doors:
             return "This dashboard is not served under this name: see REGISTRY_PUBLIC_HOSTS."
         if scope["type"] == "websocket" and not self._is_own_origin(headers):
             return "Only the dashboard's own pages may connect."
-        if scope["path"].rstrip("/").endswith(METRICS) and not is_here:
-            return "Metrics are for this machine only."
+        if scope["path"].rstrip("/").endswith(METRICS) and settings.auth != "local":
+            return "Metrics are answered with REGISTRY_AUTH=local only."
         return None
 
     def _is_own_origin(self, headers: Headers) -> bool:
