@@ -18,9 +18,11 @@ from registry.errors import SettingsError
 try:
     settings = Settings.from_env()
     signin.check(settings)
+    passes = session.passes(settings)
+    if settings.auth != "proxy":  # which ends its sign-ins itself
+        passes.spent.prepare()
 except SettingsError as error:
     raise SystemExit(f"The dashboard does not start. {error.message}") from None
-passes = session.passes(settings)
 
 
 @asynccontextmanager

@@ -78,7 +78,7 @@ def _signed_out(error: SignInError) -> None:
         [st.Page(lambda: None, title="Sign in", url_path=path, default=path == paths[0]) for path in paths],
         position="hidden",
     )
-    signin.draw(error, Settings.from_env().auth)
+    signin.draw(error, Settings.from_env().auth, session.sign_out)
 
 
 def _pages(actor: Actor) -> list[StreamlitPage]:

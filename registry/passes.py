@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -112,19 +113,37 @@ class Spent:
         Raises:
             SettingsError: the folder cannot be written to.
         """
+        self.prepare()
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._forget_old()
             (self._folder / id).touch(mode=0o600, exist_ok=False)
             os.utime(self._folder / id, (self._clock(), self._clock()))
         except FileExistsError:
             return False
         except OSError as error:
-            raise SettingsError(f"The folder {self._folder} cannot be written to: {error.strerror}.") from None
+            raise self._unusable(error) from None
         return True
+
+    def prepare(self) -> None:
+        """Make the folder where it is missing.
+
+        Raises:
+            SettingsError: it cannot be written to, so that nothing could be remembered.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self._folder).close()
+        except OSError as error:
+            raise self._unusable(error) from None
 
     def __contains__(self, id: str) -> bool:
         return (self._folder / id).exists()
+
+    def _unusable(self, error: OSError) -> SettingsError:
+        return SettingsError(
+            f"The folder {self._folder}, which remembers who has signed out, cannot be written to: {error.strerror}. "
+            "REGISTRY_DATA_DIR names the folder that it is in."
+        )
 
     def _forget_old(self) -> None:
         oldest = self._clock() - _FORGET_AFTER

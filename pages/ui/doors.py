@@ -85,6 +85,8 @@ class Doors:
             return "Only the dashboard's own pages may connect."
         if scope["path"].rstrip("/").endswith(METRICS) and settings.auth != "local":
             return "Metrics are answered with REGISTRY_AUTH=local only."
+        if scope["path"].rstrip("/").endswith(SIGN_OUT_PATH) and headers.getlist("sec-fetch-site") != ["same-origin"]:
+            return "To sign out, press Sign out on a page of the dashboard."
         return None
 
     def _is_own_origin(self, headers: Headers) -> bool:
@@ -126,7 +128,7 @@ def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
     async def sign_out(request: Request) -> Response:
         answer = RedirectResponse("/", 303)
         cookie = request.cookies.get(passes.cookie_name)
-        if cookie is not None:  # not so when another site leads here: that signs nobody out
+        if cookie is not None:
             found = passes.read("session", cookie, settings.sign_in_hours * 3600)
             if found is not None:
                 passes.spent.add(found.id)

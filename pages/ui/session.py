@@ -90,7 +90,7 @@ def require(role: Role) -> Registry:
     try:
         reg = registry()
     except SignInError as error:
-        signin.draw(error, Settings.from_env().auth)
+        signin.draw(error, Settings.from_env().auth, sign_out)
         st.stop()
     if reg.actor is None or not identity.may(reg.actor, role):
         signin.draw_forbidden(role)
@@ -99,12 +99,15 @@ def require(role: Role) -> Registry:
 
 
 def sign_out() -> None:
-    """End the sign-in, in every tab that it is open in, and lead the browser to where its cookie is deleted."""
+    """End the sign-in, in every tab and every copy of its cookie, and lead the browser to where that is deleted."""
     settings = Settings.from_env()
-    if settings.auth != "proxy":  # which knows by itself who is still signed in
-        with suppress(SignInError, SettingsError):  # already ended; or no folder to remember it in, and the cookie goes
-            passes(settings).spent.add(current().id)
-    st.logout()
+    spent = passes(settings).spent
+    with suppress(SignInError, SettingsError):  # already ended; or no folder to remember it in, and the cookie goes
+        if settings.auth == "local":
+            spent.add(current().id)
+        elif settings.auth == "oidc":
+            spent.add(identity.claimed_id(evidence(settings.auth)))  # also of somebody who has no role, so far
+    st.logout()  # and the authenticating proxy knows by itself who is still signed in
 
 
 @st.cache_resource(show_spinner=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -84,8 +85,8 @@ def check(settings: Settings) -> None:
         _check_oidc(settings)
 
 
-def draw(error: SignInError, auth: str) -> None:
-    """The page of somebody for whom there is nothing to see."""
+def draw(error: SignInError, auth: str, sign_out: Callable[[], None]) -> None:
+    """The page of somebody for whom there is nothing to see. ``sign_out`` ends the sign-in of one who has no role."""
     st.title(plain(error.title), anchor=False)
     st.markdown(plain(error.message))
     if auth == "local":
@@ -97,7 +98,7 @@ def draw(error: SignInError, auth: str) -> None:
     elif auth == "oidc" and not isinstance(error, NoRoleError):
         st.button("Sign in", type="primary", icon=":material/login:", on_click=_sign_in)
     else:
-        st.button("Sign out", icon=":material/logout:", on_click=st.logout)
+        st.button("Sign out", icon=":material/logout:", on_click=sign_out)
 
 
 def draw_forbidden(role: Role) -> None:

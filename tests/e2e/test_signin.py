@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -85,6 +87,91 @@ def test_the_link_of_the_console(
     assert not [each for each in visitor.page.context.cookies() if each["name"].startswith("registry-")]
     other_tab.choose("Type", "Generation")
     assert_signed_out(other_tab, "You are signed out")
+
+
+class Neighbour:
+    """A server on another port of this machine, which any program may be.
+
+    Attributes:
+        page: what it answers to everything.
+        cookies: what browsers sent it.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.page = "<title>Neighbour</title>"
+        self.cookies: list[str] = []
+
+    def lead(self, visitor: Visitor, host: str = "localhost") -> None:
+        """Have a browser open it under this name, as a link would."""
+        visitor.page.goto(f"http://{host}:{self.port}/")
+        visitor.hosts.discard(f"{host}:{self.port}")
+
+
+@pytest.fixture
+def neighbour() -> Iterator[Neighbour]:
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found.cookies.append(self.headers.get("Cookie", ""))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(found.page.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        found = Neighbour(server.server_port)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield found
+        server.shutdown()
+        thread.join()
+
+
+def assert_nobody_else_signs_out(visitor: Visitor, neighbour: Neighbour) -> None:
+    """Neither a link, nor a picture, nor an address that is typed: the next page that is opened is still theirs."""
+    sign_out = visitor.url + "/auth/logout"
+    neighbour.page = f'<a href="{sign_out}">Win a prize</a><img src="{sign_out}" alt="">'
+    neighbour.lead(visitor)
+    with visitor.page.expect_navigation():
+        visitor.page.get_by_role("link", name="Win a prize").click()
+    refusal = visitor.page.get_by_text("To sign out, press Sign out on a page of the dashboard.")
+    expect(refusal).to_be_visible()
+    visitor.page.goto(sign_out)
+    expect(refusal).to_be_visible()
+    visitor.open()
+    heading(visitor.page, "Models")
+
+
+def with_the_same_cookies(visitor: Visitor, visitors: Callable[..., Visitor], running: Server) -> Visitor:
+    """Another browser, into which somebody copied this one's cookies."""
+    copied = visitors(running, None)
+    copied.url = visitor.url
+    copied.page.context.add_cookies(visitor.page.context.cookies())  # type: ignore[arg-type]  # as they come out
+    return copied
+
+
+def test_signing_out_is_for_the_dashboards_own_pages(
+    started: Callable[..., Server],
+    visitors: Callable[..., Visitor],
+    environment: dict[str, str],
+    neighbour: Neighbour,
+) -> None:
+    """No other port leads to it, and once it is done, a copy of the cookie is worth nothing."""
+    running = started(environment)
+    visitor = visitors(running)
+    visitor.open()
+    assert_nobody_else_signs_out(visitor, neighbour)
+    copied = with_the_same_cookies(visitor, visitors, running)
+    copied.open()
+    heading(copied.page, "Models")
+    with visitor.rerun():
+        visitor.page.get_by_role("button", name="Sign out").click()
+    assert_signed_out(visitor)
+    copied.open()
+    assert_signed_out(copied, "You are signed out")
 
 
 @pytest.mark.parametrize(
@@ -170,9 +257,10 @@ def forget_provider(visitor: Visitor, issuer: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:get_jwt_config")  # the provider's own affair
 def test_people_sign_in_at_the_provider(
-    company: Server, visitors: Callable[..., Visitor], environment: dict[str, str], issuer: str
+    company: Server, visitors: Callable[..., Visitor], issuer: str, neighbour: Neighbour
 ) -> None:
-    """Each gets the role of their groups; a group without a role is told so; whoever signs out is out."""
+    """Each gets the role of their groups; a group without a role is told so; whoever signs out is out, in every tab
+    and with every copy of the cookie."""
     alice = visitors(company, None)
     sign_in_at_provider(alice, issuer, "alice")
     expect(alice.page.get_by_text("alice@\u2060example.com")).to_be_visible()
@@ -189,6 +277,8 @@ def test_people_sign_in_at_the_provider(
     assert_signed_out(sally, "You have no role here")
     expect(sally.page.get_by_text("“sales”")).to_be_visible()
 
+    assert_nobody_else_signs_out(alice, neighbour)
+    copied = with_the_same_cookies(alice, visitors, company)
     other_tab = Visitor(alice.page.context.new_page(), company.url)
     other_tab.open("/edit")
     alice.page.get_by_role("button", name="Sign out").click()
@@ -198,6 +288,8 @@ def test_people_sign_in_at_the_provider(
     assert_signed_out(alice)
     other_tab.choose("Type", "Generation")
     assert_signed_out(other_tab, "You are signed out")
+    copied.open()
+    assert_signed_out(copied, "You are signed out")
 
 
 def test_headers_are_nothing_to_oidc(company: Server, visitors: Callable[..., Visitor]) -> None:

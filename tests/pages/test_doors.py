@@ -185,6 +185,29 @@ def test_only_our_own_pages_connect(origin: str | None, is_let_in: bool) -> None
     assert _let_in(_scope("websocket", HERE, *headers)) == is_let_in
 
 
+@pytest.mark.parametrize("settings", [LOCAL, OIDC, PROXY], ids=["local", "oidc", "proxy"])
+@pytest.mark.parametrize("path", ["/auth/logout", "/auth/logout/", "//auth/logout"])
+@pytest.mark.parametrize(
+    ("sites", "is_let_in"),
+    [
+        (["same-origin"], True),
+        (["same-site"], False),
+        (["cross-site"], False),
+        (["none"], False),
+        ([""], False),
+        ([], False),
+        (["cross-site", "same-origin"], False),
+    ],
+    ids=["own page", "another port", "another site", "no page", "empty", "unknown", "both"],
+)
+def test_only_our_own_pages_sign_out(settings: Settings, path: str, sites: list[str], is_let_in: bool) -> None:
+    """By what the browser says of where a request comes from, which no page can change. An address that was typed is
+    refused as well: the button ends the sign-in on the server first."""
+    secret = (b"x-registry-proxy-secret", SECRET.encode())
+    said = [(b"sec-fetch-site", site.encode()) for site in sites]
+    assert _let_in(_scope("http", HERE, secret, *said, path=path), settings) == is_let_in
+
+
 @pytest.mark.parametrize("path", ["/_stcore/metrics", "/_stcore/metrics/", "//_stcore/metrics"])
 def test_metrics_are_for_this_machine(path: str) -> None:
     """Asked for here and not through something that forwards. Where others sign in they are open to nobody: what

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +12,9 @@ import pytest
 import streamlit as st
 
 from pages.ui import session, signin
-from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER
+from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, SignedOutError
 from pages.ui.signin import Provider
-from registry import Settings
+from registry import Role, Settings
 from registry.errors import SettingsError
 from tests.factories import KEY_A
 from tests.pages.driver import Dashboard
@@ -149,3 +150,37 @@ def test_a_tab_that_stays_open_is_believed_for_so_long(
     monkeypatch.setattr(session, "time", SimpleNamespace(time=lambda: opened + 2 * 3600 + 60))
     assert dashboard.run().title == "Your sign-in has expired"
     assert Dashboard().open().title == "Models"
+
+
+@pytest.mark.parametrize("groups", [["staff"], ["sales"]], ids=["a role", "no role"])
+def test_signing_out_ends_every_copy_of_a_sign_in(
+    sqlite_url: str,
+    environment: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    options: dict[str, Any],
+    groups: list[str],
+) -> None:
+    """Streamlit's cookie is good for as long as its signature holds: what is remembered is the sign-in that it is of,
+    also of somebody who had no role then."""
+    environment(
+        REGISTRY_DATABASE_URL=sqlite_url,
+        REGISTRY_FERNET_KEYS=KEY_A,
+        REGISTRY_AUTH="oidc",
+        REGISTRY_ROLES="staff=viewer",
+        REGISTRY_DATA_DIR=str(tmp_path),
+    )
+    secrets(monkeypatch, {**SHARED, **COMPANY})
+    issuer = signin.provider().issuer
+    claims = {"is_logged_in": True, "iss": issuer, "sub": "vera", "iat": time.time(), "groups": groups}
+    monkeypatch.setattr(session, "evidence", lambda auth: claims)
+    left = []
+    monkeypatch.setattr(st, "logout", lambda: left.append(True))
+    session.sign_out()
+    assert [True] == left
+    claims["groups"] = ["staff"]
+    with pytest.raises(SignedOutError) as refused:
+        session.current()
+    assert refused.value.title == "You are signed out"
+    claims["iat"] += 1
+    assert session.current().actor.role is Role.VIEWER

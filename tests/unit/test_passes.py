@@ -10,7 +10,7 @@ import pytest
 
 from registry import Actor
 from registry.errors import ForbiddenError, SettingsError
-from registry.passes import LINK_MINUTES, LINK_PATH, SIGN_IN_KEY_FILE, Passes
+from registry.passes import LINK_MINUTES, LINK_PATH, SIGN_IN_KEY_FILE, Passes, Spent
 from tests.factories import LOCAL_ADMINISTRATOR, SERVICE
 
 VERA = Actor("Vera Überall", "viewer", "local")
@@ -78,6 +78,16 @@ def test_what_was_used_is_remembered_as_long_as_it_could_be_used(passes: Passes,
     clock.now += 2 * HOUR
     passes.spent.add("a third")
     assert found.id not in passes.spent
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+def test_a_memory_that_cannot_be_written_is_told(tmp_path: Path, clock: Clock, folder: str) -> None:
+    """Before anything is to be remembered, and when it is: not as if it had been remembered before."""
+    (tmp_path / "file").touch()
+    spent = Spent(tmp_path / folder, clock)
+    for use in (spent.prepare, lambda: spent.add("x")):
+        with pytest.raises(SettingsError, match="REGISTRY_DATA_DIR"):
+            use()
 
 
 def test_a_link_is_no_cookie_and_a_cookie_no_link(passes: Passes) -> None:
