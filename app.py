@@ -11,7 +11,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 
-from pages.ui import doors, session, signin
+from pages.ui import doors, headers, session, signin
 from registry import Actor, Settings
 from registry.errors import SettingsError
 
@@ -40,5 +40,6 @@ app = st.App(
     Path(__file__).parent / "pages" / "main.py",
     lifespan=lifespan,
     routes=doors.routes(settings, passes),
-    middleware=[Middleware(doors.Doors, settings=settings)],
+    middleware=[Middleware(doors.Doors, settings=settings), Middleware(headers.Bound)],
 )
+headers.bound()

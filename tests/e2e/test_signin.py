@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import http.server
 import re
@@ -14,6 +15,7 @@ import pytest
 from oidc_provider_mock import User, run_server_in_thread
 from playwright.sync_api import Page, expect
 
+from pages.ui.headers import TOO_LONG
 from registry import Registry, Settings
 from tests.e2e.browser import Server, Visitor, free_port
 from tests.e2e.header_proxy import header_proxy
@@ -24,6 +26,9 @@ pytestmark = pytest.mark.e2e
 RUN = ("-m", "streamlit", "run", "app.py")
 ROLES = "registry-admins=admin,data-team=auditor,staff=viewer"
 PROVIDERS_STYLES = "cdn.jsdelivr.net"
+MANY_GROUPS = [hashlib.sha256(f"{number}".encode()).hexdigest()[:40] for number in range(100)]
+"""As long as groups are, and nothing that a cookie could be compressed by."""
+
 SECRET = "a-secret-of-the-proxy-alone"
 WEBSOCKET = {
     "Connection": "Upgrade",
@@ -210,11 +215,12 @@ def test_a_link_for_another_role(
 
 @pytest.fixture
 def issuer() -> Iterator[str]:
-    """An OpenID provider that knows three people."""
+    """An OpenID provider that knows four people."""
     people = [
         User(sub="alice", claims={"email": "alice@example.com", "groups": ["staff", "registry-admins"]}),
         User(sub="victor", claims={"email": "victor@example.com", "groups": ["staff"]}),
         User(sub="sally", claims={"email": "sally@example.com", "groups": ["sales"]}),
+        User(sub="grace", claims={"email": "grace@example.com", "groups": [*MANY_GROUPS, "staff"]}),
     ]
     with run_server_in_thread(user_claims=people) as provider:
         yield f"http://localhost:{provider.server_port}"
@@ -290,6 +296,19 @@ def test_people_sign_in_at_the_provider(
     assert_signed_out(other_tab, "You are signed out")
     copied.open()
     assert_signed_out(copied, "You are signed out")
+
+
+@pytest.mark.filterwarnings("ignore:get_jwt_config")  # the provider's own affair
+def test_somebody_in_many_groups_signs_in(company: Server, visitors: Callable[..., Visitor], issuer: str) -> None:
+    """Streamlit's cookies hold them all, twice: more than a line of a WebSocket's request may have by default. What
+    would be too much is answered all the same."""
+    grace = visitors(company, None)
+    sign_in_at_provider(grace, issuer, "grace")
+    expect(grace.cells("Name")).to_have_text(["Quite secret"])
+    cookies = "; ".join(f"{each['name']}={each['value']}" for each in grace.page.context.cookies(company.url))
+    assert len(cookies) > 8192
+    for kind in ({}, WEBSOCKET):
+        assert answer(company.port, "/_stcore/stream", {**kind, "Cookie": cookies * 8}) == (431, TOO_LONG)
 
 
 def test_headers_are_nothing_to_oidc(company: Server, visitors: Callable[..., Visitor]) -> None:
