@@ -1,7 +1,8 @@
 """Passes of the local sign-in: the one-time link on the console, and the cookie that it is exchanged for.
 
-Both are Fernet tokens that say who, as what and since when. Their key is a file beside the dashboard's own store:
-whoever can read it is on this machine as the dashboard's owner anyway, and losing it only signs people out.
+Both are Fernet tokens that say who, as what and since when. Their key, of which the name of the links' host is made as
+well, is a file beside the dashboard's own store: whoever can read it is on this machine as the dashboard's owner
+anyway, and losing it only signs people out.
 """
 
 from __future__ import annotations
@@ -54,6 +55,12 @@ class Passes:
         """Browsers do not tell the ports of a host apart: a name of its own for each key keeps two dashboards apart."""
         return "registry-" + hashlib.sha256(b"registry cookie" + self._key()).hexdigest()[:8]
 
+    @property
+    def host(self) -> str:
+        """The name of this machine that links lead to. Browsers send its cookies to all of its ports, and so to other
+        programs: but only those can lead a browser there that know the name, which nobody can guess."""
+        return f"registry-{hashlib.sha256(b'registry host' + self._key()).hexdigest()[:16]}.localhost"
+
     def issue(self, kind: Kind, actor: Actor) -> str:
         """A new pass for this actor.
 
@@ -85,7 +92,7 @@ class Passes:
 
     def url(self, actor: Actor, port: int) -> str:
         """A link that signs this actor in at the dashboard on this machine."""
-        return f"http://localhost:{port}{LINK_PATH}?token={self.issue('link', actor)}"
+        return f"http://{self.host}:{port}{LINK_PATH}?token={self.issue('link', actor)}"
 
     def _fernet(self) -> Fernet:
         try:

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, comes_from_proxy
 
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+UNDER_LOCALHOST = ".localhost"  # names that no browser looks up: they are this machine, as localhost is
 METRICS = "/_stcore/metrics"
 USED_LINK = Path(__file__).parent / "used_link.html"
 SIGN_OUT_PATH = "/auth/logout"  # where st.logout() leads
@@ -105,7 +106,7 @@ class Doors:
 
 def allowed_hosts(settings: Settings) -> list[str]:
     """Names under which the dashboard is served: this machine's own and the public ones."""
-    return [*OWN_NAMES, *(name.lower() for name in settings.public_hosts)]
+    return [*OWN_NAMES, f"*{UNDER_LOCALHOST}", *(name.lower() for name in settings.public_hosts)]
 
 
 def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
@@ -166,10 +167,12 @@ def _is_from_proxy(settings: Settings, headers: Headers) -> bool:
 
 
 def _hostname(url: str) -> str | None:
+    """The name that an address is at, None if it holds anything else but a port."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
     is_plain = parts.username is None and not (parts.path or parts.query or parts.fragment)
-    return parts.hostname.rstrip(".") if parts.hostname and is_plain else None
+    name = parts.hostname.rstrip(".") if parts.hostname and is_plain else None
+    return "localhost" if name and name.endswith(UNDER_LOCALHOST) else name

@@ -91,8 +91,9 @@ def draw(error: SignInError, auth: str, sign_out: Callable[[], None]) -> None:
     st.markdown(plain(error.message))
     if auth == "local":
         st.markdown(
-            "Open the link that the dashboard printed on its console when it started. "
-            f"A link works once, for {LINK_MINUTES} minutes. For a new one, run this in the dashboard's folder:"
+            "Open the link that the dashboard printed on its console when it started. Signed in already? The dashboard "
+            f"is at the address that the link begins with. A link works once, for {LINK_MINUTES} minutes. For a new "
+            "one, run this in the dashboard's folder:"
         )
         st.code("python -m registry link", language=None)
     elif auth == "oidc" and not isinstance(error, NoRoleError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
@@ -13,9 +14,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, WebSocket, expect, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -192,8 +194,16 @@ class Visitor:
         page.on("console", self._note)
 
     def sign_in(self, link: str) -> None:
-        """Redeem a link of the console, without opening a page yet."""
-        assert self.page.context.request.get(link, max_redirects=0).status == 303
+        """Redeem a link of the console, without opening a page yet; only browsers know where the link's name is."""
+        parts = urlsplit(link)
+        self.url = f"http://{parts.netloc}"
+        with closing(http.client.HTTPConnection("127.0.0.1", parts.port, timeout=TIMEOUT)) as connection:
+            connection.request("GET", f"{parts.path}?{parts.query}", headers={"Host": parts.netloc})
+            answer = connection.getresponse()
+            assert answer.status == 303
+            name, _, value = answer.headers["Set-Cookie"].partition(";")[0].partition("=")
+        flags = {"httpOnly": True, "sameSite": "Strict"}
+        self.page.context.add_cookies([{"name": name, "value": value, "url": self.url, **flags}])  # type: ignore[list-item]
 
     def open(self, path: str = "/") -> None:
         """Follow a link of the dashboard, and wait until the page is ready."""

@@ -161,7 +161,7 @@ def test_a_filtered_list_is_a_link(
         one.page.get_by_label("Search", exact=True).fill("llama one")
         one.page.keyboard.press("Enter")
     expect(one.cells("Name")).to_have_text(["Llama one"])
-    two.open(one.page.url.removeprefix(running.url))
+    two.open(one.page.url.removeprefix(one.url))
     expect(two.cells("Name")).to_have_text(["Llama one"])
     expect(two.page.get_by_label("Search", exact=True)).to_have_value("llama one")
 

@@ -65,18 +65,20 @@ def test_the_link_of_the_console(
     link = re.search(r"Sign in: (\S+)", running.log.read_text())
     assert link
     visitor = visitors(running, None)
+    visitor.url = link[1].partition("/local-login")[0]
     with visitor.rerun():
         visitor.page.goto(link[1])
-    assert visitor.page.url == running.url + "/"
+    assert visitor.page.url == visitor.url + "/"
     expect(visitor.page.get_by_text("Local administrator")).to_be_visible()
     (cookie,) = [each for each in visitor.page.context.cookies() if each["name"].startswith("registry-")]
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
 
-    other_tab = Visitor(visitor.page.context.new_page(), running.url)
+    other_tab = Visitor(visitor.page.context.new_page(), visitor.url)
     other_tab.open("/edit")
     heading(other_tab.page, "Add model")
 
     stranger = visitors(running, None)
+    stranger.url = visitor.url
     assert stranger.page.goto(link[1]).status == 403  # type: ignore[union-attr]  # there is an answer
     heading(stranger.page, "This link is no longer valid")
     expect(stranger.page.get_by_text("It was used before, or is older than 15 minutes.")).to_be_visible()
@@ -87,7 +89,7 @@ def test_the_link_of_the_console(
 
     with visitor.rerun():
         visitor.page.get_by_role("button", name="Sign out").click()
-        visitor.page.wait_for_url(running.url + "/")
+        visitor.page.wait_for_url(visitor.url + "/")
     assert_signed_out(visitor)
     assert not [each for each in visitor.page.context.cookies() if each["name"].startswith("registry-")]
     other_tab.choose("Type", "Generation")
@@ -177,6 +179,34 @@ def test_signing_out_is_for_the_dashboards_own_pages(
     assert_signed_out(visitor)
     copied.open()
     assert_signed_out(copied, "You are signed out")
+
+
+def test_no_other_port_is_sent_the_cookie(
+    started: Callable[..., Server],
+    visitors: Callable[..., Visitor],
+    environment: dict[str, str],
+    neighbour: Neighbour,
+) -> None:
+    """A program on another port can lead the browser to it by every name that it knows: none of them is the one that
+    the cookie is for. The control: by that name, it would be sent there."""
+    running = started(environment)
+    visitor = visitors(running)
+    visitor.open()
+    host = urlsplit(visitor.url).hostname
+    (cookie,) = [each for each in visitor.page.context.cookies() if each["name"].startswith("registry-")]
+    for name in ("localhost", "127.0.0.1", "registry.localhost", f"x.{host}"):
+        neighbour.lead(visitor, name)
+    assert not [sent for sent in neighbour.cookies if cookie["name"] in sent]
+    neighbour.lead(visitor, host)
+    assert [sent for sent in neighbour.cookies if cookie["name"] in sent]
+
+    new_tab = Visitor(visitor.page.context.new_page(), visitor.url)
+    new_tab.open("/audit")
+    heading(new_tab.page, "Audit log")
+    elsewhere = Visitor(visitor.page.context.new_page(), running.url)
+    elsewhere.open()
+    assert_signed_out(elsewhere)
+    expect(elsewhere.page.get_by_text("The dashboard is at the address that the link begins with.")).to_be_visible()
 
 
 @pytest.mark.parametrize(

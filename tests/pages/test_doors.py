@@ -131,12 +131,15 @@ HOSTS = [
     "LOCALHOST",
     "127.0.0.1:8501",
     "[::1]:8501",
+    "registry-0123456789abcdef.localhost:8501",
     "registry.example.com",
     "registry.example.com.",
 ]
 OTHER_HOSTS = [
     "",
     "evil.example",
+    "evillocalhost",
+    "localhost.evil.example",
     "registry.example.com.evil.example",
     "evil.example/registry.example.com",
     "x@localhost",

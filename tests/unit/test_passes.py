@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -142,5 +143,13 @@ def test_the_longest_name_fits_in_a_cookie(passes: Passes) -> None:
 def test_the_link_leads_to_this_machine(passes: Passes) -> None:
     """To the port that was asked for."""
     parts = urlsplit(passes.url(LOCAL_ADMINISTRATOR, 8601))
-    assert (parts.netloc, parts.path) == ("localhost:8601", LINK_PATH)
+    assert (parts.netloc, parts.path) == (f"{passes.host}:8601", LINK_PATH)
     assert passes.redeem(parse_qs(parts.query)["token"][0]) == LOCAL_ADMINISTRATOR
+
+
+def test_the_links_name_is_a_secret_of_this_machine(passes: Passes, tmp_path: Path, clock: Clock) -> None:
+    """Made of the key: the same after a restart, another for another dashboard, and nothing that the cookie tells."""
+    assert re.fullmatch(r"registry-[0-9a-f]{16}\.localhost", passes.host)
+    assert passes.host == Passes(tmp_path, clock).host
+    others = [Passes(tmp_path / "other", clock).host, passes.cookie_name]
+    assert not [other for other in others if other[:12] == passes.host[:12]]
