@@ -21,6 +21,15 @@ KEY_FILE = "fernet.key"
 AUTH_MODES = ("local", "oidc", "proxy")
 MIN_PROXY_SECRET = 16  # characters
 MAX_SIGN_IN_HOURS = 7 * 24
+SECRETS = (
+    "REGISTRY_DATABASE_URL",
+    "REGISTRY_FERNET_KEYS",
+    "LITELLM_MASTER_KEY",
+    "LITELLM_API_KEY",
+    "REGISTRY_PROXY_SECRET",
+)
+"""Variables that may stand in a file, which the one of the same name with _FILE at its end names."""
+MOST_SECRET = 64 * 1024  # bytes
 
 M = TypeVar("M", bound=str)
 
@@ -102,7 +111,8 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read ``REGISTRY_*`` and ``LITELLM_*`` from the environment, which is left untouched.
+        """Read ``REGISTRY_*`` and ``LITELLM_*`` from the environment, which is left untouched, and from files that it
+        names: those of `SECRETS`.
 
         Raises:
             SettingsError: a setting is unusable, or ``environ`` is no mapping of names to texts.
@@ -112,7 +122,8 @@ class Settings:
             raise SettingsError("The environment must be a mapping of names to texts.")
 
         def of(name: str) -> str:
-            return _text(name, env.get(name, ""))
+            text = _text(name, env.get(name, ""))
+            return _from_file(name, text, env.get(f"{name}_FILE", "")) if name in SECRETS else text
 
         return cls(
             database_url=of("REGISTRY_DATABASE_URL"),
@@ -155,6 +166,22 @@ class Settings:
             key = key_file(folder / KEY_FILE, unless=store)
             settings = replace(settings, fernet_keys=(key,) if key else ())
         return replace(settings, database_url=f"sqlite:///{store}", embedded=True)
+
+
+def _from_file(name: str, text: str, path: object) -> str:
+    """What a secret's variable says, or the file that the one beside it names."""
+    path = _text(f"{name}_FILE", path)
+    if not path:
+        return text
+    if text:
+        raise SettingsError(f"{name} and {name}_FILE are both set: take one of them away.")
+    try:
+        with _path(f"{name}_FILE", path).open("rb") as file:
+            return file.read(MOST_SECRET).decode().strip()
+    except OSError as error:
+        raise SettingsError(f"The file that {name}_FILE names cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"The file that {name}_FILE names must hold a text.") from None
 
 
 def _list(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from registry import Registry, Settings
 from registry.errors import SettingsError
-from registry.settings import KEY_FILE, STORE_FILE
+from registry.settings import KEY_FILE, SECRETS, STORE_FILE
 from tests.factories import KEY_A, KEY_B
 
 ENVIRONMENT = {
@@ -30,6 +30,37 @@ def test_settings_come_from_the_environment() -> None:
     assert settings.database_url == ENVIRONMENT["REGISTRY_DATABASE_URL"]
     assert [key.get_secret_value() for key in settings.fernet_keys] == [KEY_B, KEY_A]
     assert settings.litellm_proxy_url == "http://proxy:4000"
+
+
+def test_secrets_may_stand_in_files(tmp_path: Path) -> None:
+    """With the same meaning: of the variable with _FILE at its end, without the line break that files end with."""
+    secrets = {name: ENVIRONMENT[name] for name in SECRETS if name in ENVIRONMENT} | {"REGISTRY_PROXY_SECRET": "x" * 16}
+    files = {f"{name}_FILE": str(tmp_path / name) for name in secrets}
+    for name, secret in secrets.items():
+        (tmp_path / name).write_text(secret + "\n")
+    assert set(SECRETS) == secrets.keys()
+    assert Settings.from_env(secrets) == Settings.from_env(files)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_file_that_holds_no_secret_is_told(name: str, tmp_path: Path) -> None:
+    """By the variable that names it, and without a word of what it holds. An empty file is an empty variable."""
+    (tmp_path / "empty").touch()
+    assert Settings.from_env({f"{name}_FILE": str(tmp_path / "empty")}) == Settings()
+    (tmp_path / "garbage").write_bytes(b"\xffhidden")
+    for path in ("garbage", "missing", ".", "a\0b"):
+        with pytest.raises(SettingsError, match=f"{name}_FILE") as refused:
+            Settings.from_env({f"{name}_FILE": str(tmp_path / path)})
+        assert "hidden" not in str(refused.value)
+        assert refused.value.__cause__ is None
+    with pytest.raises(SettingsError, match="both set"):
+        Settings.from_env({name: "x", f"{name}_FILE": str(tmp_path / "empty")})
+
+
+@pytest.mark.parametrize("name", ["REGISTRY_AUTH", "REGISTRY_ROLES", "LITELLM_PROXY_URL"])
+def test_what_is_no_secret_is_read_from_no_file(name: str, tmp_path: Path) -> None:
+    """The control: only secrets have such a variable."""
+    assert Settings.from_env({f"{name}_FILE": str(tmp_path / "missing")}) == Settings()
 
 
 @pytest.mark.parametrize(
