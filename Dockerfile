@@ -1,5 +1,5 @@
 # The dashboard and the command line. Built and started by compose.yaml; docs/deployment.md says how.
-FROM python:3.11-slim-bookworm
+FROM python:3.11.14-slim-bookworm
 
 # HOME: what libraries cache goes to the one folder that can be written
 ENV HOME=/tmp \
@@ -24,7 +24,7 @@ EXPOSE 8501
 
 # With REGISTRY_AUTH=proxy the dashboard answers nobody without the secret, not even this
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(u.Request('http://localhost:8501/_stcore/health', headers={'X-Registry-Proxy-Secret': os.environ.get('REGISTRY_PROXY_SECRET', '')}), timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(u.Request('http://localhost:8501/_stcore/health', headers={'X-Registry-Proxy-Secret': open(os.environ.get('REGISTRY_PROXY_SECRET_FILE') or os.devnull).read().strip() or os.environ.get('REGISTRY_PROXY_SECRET', '')}), timeout=4)"]
 
 CMD ["streamlit", "run", "app.py", "--server.address=0.0.0.0", "--server.port=8501", \
     "--browser.serverAddress=localhost"]
