@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 
-from pages.ui import doors, headers, session, signin
+from pages.ui import doors, headers, session, signin, sockets
 from registry import Actor, Settings
 from registry.errors import SettingsError
 
@@ -29,6 +30,7 @@ except SettingsError as error:
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Warm up beside the server's start: the first page then finds its libraries loaded and its store open."""
     config.set_option("server.allowedHosts", doors.allowed_hosts(settings))
+    sockets.set_page_bytes()
     threading.Thread(target=session.warm_up, name="warm-up", daemon=True).start()
     if settings.auth == "local":
         administrator = Actor("Local administrator", role="admin", via="local")
@@ -39,7 +41,15 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 app = st.App(
     Path(__file__).parent / "pages" / "main.py",
     lifespan=lifespan,
-    routes=doors.routes(settings, passes),
-    middleware=[Middleware(doors.Doors, settings=settings), Middleware(headers.Bound)],
+    routes=[*doors.routes(settings, passes), sockets.left_route()],
+    middleware=[
+        Middleware(doors.Doors, settings=settings),
+        Middleware(headers.Bound),
+        Middleware(
+            sockets.SignedOut,
+            is_signed_in=partial(session.is_signed_in, settings),
+            most=sockets.most_signed_out(sockets.raise_open_files()),
+        ),
+    ],
 )
 headers.bound()

@@ -23,6 +23,9 @@ from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, comes_
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 UNDER_LOCALHOST = ".localhost"  # names that no browser looks up: they are this machine, as localhost is
 METRICS = "/_stcore/metrics"
+UPLOADS = "/_stcore/upload_file"
+METHODS = ("GET", "HEAD", "OPTIONS")  # all that pages, Streamlit's files and the ways to sign in need
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 USED_LINK = Path(__file__).parent / "used_link.html"
 SIGN_OUT_PATH = "/auth/logout"  # where st.logout() leads
 PROXY_SIGN_OUT_PATH = "/oauth2/sign_out"  # oauth2-proxy's own
@@ -47,7 +50,8 @@ HSTS = "max-age=31536000"
 
 
 class Doors:
-    """Refuses whoever may not even see the sign-in, and adds the security headers to every answer."""
+    """Refuses whoever may not even see the sign-in and what no page needs, without reading on, and adds the security
+    headers to every answer."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -69,12 +73,17 @@ class Doors:
                 MutableHeaders(scope=message).update(added)
             await send(message)
 
-        refusal = self._refusal(scope, headers)
-        app = PlainTextResponse(refusal, 403) if refusal else self._app
-        await app(scope, receive, send_with_headers)
+        app = self._refusal(scope, headers) or self._app
+        await app(_with_host_of_origin(scope, headers), receive, send_with_headers)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> str | None:
-        """Why the request is not answered, None if it is."""
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        """The answer to what is not let in, None if it is."""
+        reason = self._stranger(scope, headers) or _needless(scope)
+        # the connection ends with it: what is still being sent is not read
+        return PlainTextResponse(reason, 403, {"Connection": "close"}) if reason else None
+
+    def _stranger(self, scope: Scope, headers: Headers) -> str | None:
+        """Why whoever asks is not answered, None if they are."""
         settings, is_here = self._settings, _is_here(scope, headers)
         if settings.auth == "local" and not is_here:
             return "This dashboard answers only on its own machine: its sign-in is by links on the console."
@@ -95,9 +104,12 @@ class Doors:
         origins = headers.getlist("origin")
         if not origins:
             return True  # no browser
-        name, _, own = origins[0].lower().partition("://")
-        is_public = name == "https" and own.removesuffix(":443") in self._public
-        return len(origins) == 1 and (own == headers["host"] or is_public)
+        scheme, _, host = origins[0].lower().partition("://")
+        default = DEFAULT_PORTS.get(scheme)
+        if default is None or len(origins) != 1:
+            return False
+        own, asked = host.removesuffix(default), headers["host"].lower().removesuffix(default)
+        return own == asked or (scheme == "https" and own in self._public)
 
     def _is_public_https(self, scope: Scope, headers: Headers) -> bool:
         is_https = scope["scheme"] in ("https", "wss") or headers.get("x-forwarded-proto") == "https"
@@ -144,6 +156,25 @@ def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
     if settings.auth == "proxy":
         return [Route(SIGN_OUT_PATH, sign_out_at_proxy)]
     return []
+
+
+def _needless(scope: Scope) -> str | None:
+    """Why a request that no page makes is not answered, None if it is answered."""
+    if scope["type"] == "http" and scope["method"] not in METHODS:
+        return f"This dashboard answers {', '.join(METHODS)} only."
+    if UPLOADS in scope["path"]:
+        return "This dashboard takes no files."
+    return None
+
+
+def _with_host_of_origin(scope: Scope, headers: Headers) -> Scope:
+    """A WebSocket as Streamlit takes it without a question: where Host and Origin differ in letter, as in a default
+    port, it would ask another host on the internet for this machine's address, and nobody is served meanwhile."""
+    if scope["type"] != "websocket" or "origin" not in headers:
+        return scope
+    host = headers["origin"].partition("://")[2].encode("latin-1")
+    others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    return {**scope, "headers": [*others, (b"host", host)]}
 
 
 def is_loopback(address: str) -> bool:

@@ -1,4 +1,5 @@
-"""How long the headers of a request may be. Longer ones are answered by 431, and with what to do about them.
+"""How long the headers of a request may be, together with its query: a session keeps both. Longer ones are answered by
+431, and with what to do about them.
 
 By itself, what reads requests drops those whose headers have more than 16 KB, and what reads the ones of WebSockets
 answers nothing at all to a line of more than 8 KB. The cookies of somebody in 100 groups are longer.
@@ -36,7 +37,8 @@ class Bound:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_long = sum(len(name) + len(value) for name, value in scope.get("headers", ())) > MOST
+        head = sum(len(name) + len(value) for name, value in scope.get("headers", ()))
+        is_long = head + len(scope.get("query_string", b"")) > MOST
         app = PlainTextResponse(TOO_LONG, 431) if is_long else self._app
         await app(scope, receive, send)
 

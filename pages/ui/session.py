@@ -18,6 +18,9 @@ from registry import Actor, Registry, Role, Settings
 from registry.errors import RegistryError, SettingsError
 from registry.passes import Passes
 from registry.records import KeyStatus
+from starlette.requests import HTTPConnection
+from streamlit.web.server.starlette import starlette_websocket
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from pages.ui import identity, signin
 from pages.ui.identity import SignedOutError, SignIn, SignInError
@@ -49,20 +52,46 @@ def current() -> SignIn:
         SettingsError: a setting is unusable.
     """
     settings = Settings.from_env()
-    ours, seen = passes(settings), evidence(settings.auth)
+    found = _sign_in(settings, evidence(settings.auth))
+    if settings.auth == "proxy":
+        # what the proxy said when this tab was opened: whom it let in since, or did not, it says to a new one
+        opened = st.session_state.setdefault(_OPENED, time.time())
+        if time.time() - opened > settings.sign_in_hours * 3600:
+            raise SignedOutError("Your sign-in has expired", "Load the page again.")
+    return found
+
+
+def is_signed_in(settings: Settings, connection: HTTPConnection) -> bool:
+    """Whether somebody who is signed in opens this WebSocket, by what the browser sends along. Every run of a page
+    judges that again."""
+    if settings.auth == "proxy":
+        return True  # nobody else is let in
+    try:
+        _sign_in(settings, connection.cookies if settings.auth == "local" else _claims(connection))
+    except RegistryError:
+        return False
+    return True
+
+
+def _sign_in(settings: Settings, seen: Mapping[str, Any]) -> SignIn:
+    """What this evidence proves; raises what `current` does."""
+    ours = passes(settings)
     if settings.auth == "local":
         found = identity.from_cookies(settings, ours, seen)
     elif settings.auth == "oidc":
         found = identity.from_claims(settings, seen, signin.provider().issuer, time.time())
     else:
         found = identity.from_headers(settings, seen)
-        # what the proxy said when this tab was opened: whom it let in since, or did not, it says to a new one
-        opened = st.session_state.setdefault(_OPENED, time.time())
-        if time.time() - opened > settings.sign_in_hours * 3600:
-            raise SignedOutError("Your sign-in has expired", "Load the page again.")
     if found.id in ours.spent:
         raise SignedOutError("You are signed out", "Sign in to go on.")
     return found
+
+
+def _claims(connection: HTTPConnection) -> Mapping[str, Any]:
+    """What Streamlit's cookie says of somebody, as `st.user` will."""
+    cookie = starlette_websocket._get_signed_cookie_with_chunks(connection.cookies, USER_COOKIE_NAME)
+    origin = connection.headers.get("origin", "")
+    return starlette_websocket._parse_decoded_user_cookie(cookie, origin) if cookie else {}
 
 
 def current_actor() -> Actor:

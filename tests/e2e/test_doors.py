@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Error, expect
+from websockets.exceptions import ConnectionClosed
 
+from pages.ui.sockets import MOST_SIGNED_OUT, PAGE_BYTES, SIGNED_OUT_BYTES
+from registry import Registry, Settings
 from tests.e2e.browser import Server, Visitor, healthy
-from tests.factories import KEY_A
+from tests.e2e.tabs import done, tab
+from tests.factories import KEY_A, created, generation
 
 pytestmark = pytest.mark.e2e
 
@@ -96,6 +104,138 @@ def _own_address() -> str:
         except OSError:
             pytest.skip("This machine has no address but loopback.")
         return str(probe.getsockname()[0])
+
+
+@pytest.fixture
+def _few_files() -> Iterator[None]:
+    """A server that is started now may have 1,024 files open at first, as most systems have it."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.usefixtures("_few_files")
+def test_a_flood_of_tabs_keeps_nobody_out(started: Callable[..., Server], environment: dict[str, str]) -> None:
+    """500 tabs without a sign-in, which do nothing: the first ones are sent away, and a newcomer and somebody who is
+    signed in are served; who was signed in before stays."""
+    running = started(environment)
+    done(_flood(running, 500))
+
+
+async def _flood(running: Server, number: int) -> None:
+    async with AsyncExitStack() as stack:
+        early = await stack.enter_async_context(tab(running, signed_in=True))
+        await early.run()
+        idle = [await stack.enter_async_context(tab(running)) for _ in range(number)]
+        for each in idle[:-MOST_SIGNED_OUT]:
+            await each.leave()
+        for late in (True, False):
+            served = await stack.enter_async_context(tab(running, signed_in=late))
+            await served.run()
+            assert served.sent_to is None
+        await early.run("audit")
+        assert early.sent_to is None
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await idle[-1].leave()
+        assert {"/closed"} == {each.sent_to for each in idle[:-MOST_SIGNED_OUT]}
+
+
+def test_a_tab_that_was_sent_away_stays_away(
+    started: Callable[..., Server], visitors: Callable[..., Visitor], environment: dict[str, str]
+) -> None:
+    """It shows why, and does not come back by itself; its link opens the dashboard again."""
+    running = started(environment)
+    visitor = visitors(running, None)
+    visitor.open("/audit")
+    before = len(visitor.frames)
+
+    async def flood() -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(MOST_SIGNED_OUT):
+                await stack.enter_async_context(tab(running))
+
+    sockets: list[str] = []
+    visitor.page.on("websocket", lambda opened: sockets.append(opened.url))
+    done(flood())
+    visitor.page.wait_for_url(running.url + "/closed")
+    expect(visitor.page.get_by_role("heading", name="This page was closed")).to_be_visible()
+    assert (before + 1, []) == (len(visitor.frames), sockets)
+    with visitor.rerun():
+        visitor.page.get_by_role("link", name="Open it again").click()
+    expect(visitor.page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "size", "is_taken"),
+    [
+        (False, SIGNED_OUT_BYTES - 1_000, True),
+        (False, SIGNED_OUT_BYTES, False),
+        (True, 900_000, True),
+        (True, 1_000_000, False),
+        (True, 20_000_000, False),
+    ],
+)
+def test_what_browsers_may_send(lasting: Server, signed_in: bool, size: int, is_taken: bool) -> None:
+    """1 MB at once, which no page needs; without a sign-in 64 KB."""
+
+    async def send() -> bool:
+        async with tab(lasting, signed_in=signed_in) as each:
+            try:
+                await each.run(state=size)
+            except ConnectionClosed:
+                return False
+            return True
+
+    assert is_taken == done(send())
+
+
+def test_uploads_are_refused(lasting: Server) -> None:
+    """Before their end: what is announced never comes, and the answer does not wait for it."""
+    connection = http.client.HTTPConnection("localhost", lasting.port, timeout=10)
+    connection.putrequest("PUT", "/_stcore/upload_file/session/file")
+    connection.putheader("Content-Length", "300000000")
+    connection.endheaders(b"x" * 1000)
+    answer = connection.getresponse()
+    assert (403, "close") == (answer.status, answer.getheader("Connection"))
+    connection.close()
+
+
+@pytest.fixture
+def large(sqlite_url: str, environment: dict[str, str]) -> dict[str, str]:
+    """A registry with 10,000 models, whose names and ids are as long as they may be."""
+    with Registry.connect(Settings(sqlite_url, [KEY_A])) as reg:
+        created(reg, generation())
+    with closing(sqlite3.connect(Path(sqlite_url.removeprefix("sqlite:///")))) as store, store:
+        columns = [name for _, name, *_ in store.execute("PRAGMA table_info(models)")]
+        changed = {
+            "id": "printf('%08d-0000-4000-8000-000000000000', n)",
+            "name": "printf('%05d', n) || substr(replace(hex(zeroblob(125)), '0', 'ü'), 1, 250)",
+            "name_key": "printf('%05d', n)",
+            "model_id": "substr(replace(hex(zeroblob(128)), '0', 'x'), 1, 255)",
+        }
+        values = ", ".join(changed.get(column, column) for column in columns)
+        store.execute(
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 9999) "
+            f"INSERT INTO models ({', '.join(columns)}) SELECT {values} FROM models, numbers"
+        )
+    return environment
+
+
+def test_the_largest_page_can_be_sent(started: Callable[..., Server], large: dict[str, str]) -> None:
+    """The list of 10,000 models with the longest names, in one message: larger than what browsers may send, and with
+    room to the limit."""
+    running = started(large)
+
+    async def sizes() -> list[int]:
+        async with tab(running, signed_in=True) as each:
+            await each.run()
+            assert not any(b"size limit" in message.SerializeToString() for message in each.messages)
+            return each.sizes
+
+    assert 1_000_000 < max(done(sizes())) < PAGE_BYTES / 2
 
 
 def test_requests_elsewhere_would_be_seen(visitor: Visitor) -> None:

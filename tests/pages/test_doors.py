@@ -6,8 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
+from streamlit import config, net_util
+from streamlit.web import bootstrap
+from streamlit.web.server.starlette import starlette_websocket
 
-from pages.ui.doors import HEADERS, Doors
+from pages.ui.doors import HEADERS, Doors, allowed_hosts
 from registry import Settings
 
 SECRET = "a-secret-of-the-proxy-alone"
@@ -18,20 +22,24 @@ HERE = ("127.0.0.1", 4711)
 ELSEWHERE = ("203.0.113.9", 4711)
 
 
-def _answer(scope: dict[str, Any], settings: Settings) -> tuple[bool, dict[str, Any]]:
+async def _page(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+def _answer(scope: dict[str, Any], settings: Settings, behind: Any = _page) -> tuple[bool, dict[str, Any]]:
     """Whether the app behind the doors was reached, and the start of the answer."""
     reached = []
     answers: list[dict[str, Any]] = []
 
-    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+    async def app(*connection: Any) -> None:
         reached.append(True)
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await behind(*connection)
 
     async def send(message: Any) -> None:
         answers.append(message)
 
     async def receive() -> dict[str, Any]:
-        return {"type": "websocket.connect"}
+        raise AssertionError("the doors read what is sent")
 
     loop = asyncio.new_event_loop()
     try:
@@ -57,6 +65,7 @@ def _scope(
     extensions = {"websocket.http.response": {}}
     scheme = "http" if kind == "http" else "ws"
     whole = {"type": kind, "scheme": scheme, "path": path, "client": client, "headers": [*host, *pairs]}
+    whole |= {"method": "GET"} if kind == "http" else {}
     return {**whole, "extensions": extensions, **changed}
 
 
@@ -188,7 +197,115 @@ def test_only_our_own_pages_connect(origin: str | None, is_let_in: bool) -> None
     assert _let_in(_scope("websocket", HERE, *headers)) == is_let_in
 
 
-@pytest.mark.parametrize("settings", [LOCAL, OIDC, PROXY], ids=["local", "oidc", "proxy"])
+AUTHS = pytest.mark.parametrize("settings", [LOCAL, OIDC, PROXY], ids=["local", "oidc", "proxy"])
+ORIGINS = [
+    *(f"{scheme}://{host}" for host in [*HOSTS, *OTHER_HOSTS] for scheme in ("http", "https", "ws", "HTTPS")),
+    *("https://registry.example.com:443", "https://Registry.Example.com:443", "http://registry.example.com:80"),
+    *("https://registry.example.com:9", "http://localhost:9", "http://10.0.0.5:8501", "http://203.0.113.9"),
+    *(
+        "",
+        "null",
+        "http://[",
+        "://localhost:8501",
+        "localhost:8501",
+        "http://localhost:8501/",
+        "http://x@localhost:8501",
+    ),
+]
+ASKED = ["localhost", "localhost:8501", "LOCALHOST:8501", "127.0.0.1:8501", "[::1]:8501", "registry.example.com"]
+ASKED += ["registry.example.com:443", "registry.example.com:80", "registry.example.com:8501", "Registry.Example.com"]
+ASKED += ["registry-0123456789abcdef.localhost:8501"]
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which of this machine's addresses Streamlit looked up; the one by asking another host on the internet."""
+    asked: list[str] = []
+    monkeypatch.setattr(net_util, "get_internal_ip", lambda: asked.append("internal"))
+    monkeypatch.setattr(net_util, "get_external_ip", lambda: asked.append("external"))
+    return asked
+
+
+@AUTHS
+@pytest.mark.parametrize("host", ASKED)
+def test_no_origin_makes_the_server_ask_others(
+    settings: Settings, host: str, lookups: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streamlit takes what the doors let in as it is, and is not asked about the rest; with no Origin neither."""
+    hosts = config.get_options_for_section("server") | {"allowedHosts": allowed_hosts(settings)}
+    monkeypatch.setattr(config, "get_option", lambda name: hosts[name.removeprefix("server.")])
+    secret = (b"x-registry-proxy-secret", SECRET.encode())
+    judged: dict[str, bool] = {}
+
+    async def streamlit(scope: Any, _receive: Any, send: Any) -> None:
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        judged[str(origin)] = starlette_websocket._is_origin_allowed(origin, headers.get("host"))
+        await send({"type": "websocket.accept", "headers": []})
+
+    for origin in (None, f"http://{host}", *ORIGINS):
+        pairs = [secret, (b"host", host.encode()), *([] if origin is None else [(b"origin", origin.encode())])]
+        _answer(_scope("websocket", HERE, *pairs), settings, streamlit)
+    assert {"None", "https://registry.example.com:443", f"http://{host}"} <= judged.keys()
+    assert dict.fromkeys(judged, True) == judged
+    assert lookups == []
+
+
+def test_control_a_lookup_would_be_seen(lookups: list[str]) -> None:
+    """What Streamlit does with an Origin of another port by itself."""
+    assert not starlette_websocket._is_origin_allowed("https://registry.example.com:9", "localhost")
+    assert lookups == ["internal", "external"]
+
+
+def test_the_start_asks_nobody(lookups: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The address that the server prints is in its settings."""
+    bootstrap._print_url(is_running_hello=False)
+    assert "http://localhost:" in capsys.readouterr().out
+    assert lookups == []
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "is_let_in"),
+    [
+        ("registry.example.com", "https://registry.example.com:443", True),
+        ("registry.example.com:443", "https://registry.example.com", True),
+        ("registry.example.com:80", "http://registry.example.com", True),
+        ("registry.example.com:443", "http://registry.example.com", False),
+        ("registry.example.com", "http://registry.example.com:443", False),
+        ("registry.example.com:8501", "http://registry.example.com", False),
+        ("localhost:8501", "ws://localhost:8501", False),
+        ("localhost:8501", "", False),
+    ],
+)
+def test_a_default_port_may_be_left_out(host: str, origin: str, is_let_in: bool) -> None:
+    """That of the Origin's own scheme, and of no other."""
+    headers = [(b"host", host.encode()), (b"origin", origin.encode())]
+    assert _let_in(_scope("websocket", HERE, *headers)) == is_let_in
+
+
+METHODS = ["GET", "HEAD", "OPTIONS"]
+OTHER_METHODS = ["POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get", ""]
+
+
+@AUTHS
+@pytest.mark.parametrize(("methods", "is_let_in"), [(METHODS, True), (OTHER_METHODS, False)], ids=["read", "change"])
+def test_only_what_reads_is_answered(settings: Settings, methods: list[str], is_let_in: bool) -> None:
+    """No page sends anything but by its WebSocket, and what is sent with a request is not read."""
+    secret = (b"x-registry-proxy-secret", SECRET.encode())
+    found = {method: _let_in(_scope("http", HERE, secret, method=method), settings) for method in methods}
+    assert found == dict.fromkeys(methods, is_let_in)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "PUT", "DELETE"])
+@pytest.mark.parametrize("path", ["/_stcore/upload_file/s/f", "/base/_stcore/upload_file/s/f", "/_stcore/upload_file"])
+def test_there_is_nothing_to_upload_to(method: str, path: str) -> None:
+    """For nobody, by whatever method and below whatever path; the connection ends, whatever is still being sent."""
+    reached, answer = _answer(_scope("http", HERE, path=path, method=method), LOCAL)
+    assert (False, 403) == (reached, answer["status"])
+    assert (b"connection", b"close") in answer["headers"]
+
+
+@AUTHS
 @pytest.mark.parametrize("path", ["/auth/logout", "/auth/logout/", "//auth/logout"])
 @pytest.mark.parametrize(
     ("sites", "is_let_in"),

@@ -90,6 +90,12 @@ def test_longer_headers_are_answered(port: int, kind: str, size: int, pieces: in
     assert answer(port, request(kind, "Cookie: " + "x" * size), pieces)[:2] == (431, headers.TOO_LONG)
 
 
+@KINDS
+def test_a_longer_query_is_answered(port: int, kind: str) -> None:
+    """As headers are, with which it is counted together."""
+    assert answer(port, request(kind).replace("/", "/?" + "x" * MOST, 1))[:2] == (431, headers.TOO_LONG)
+
+
 def test_headers_that_never_end_are_answered(port: int) -> None:
     """As soon as they are too long, with the security headers that nobody else could add any more."""
     status, text, sent = answer(port, request(HTTP, "Cookie: " + "x" * 2 * MOST)[:-4])
