@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from starlette.requests import HTTPConnection, Request
@@ -44,58 +44,68 @@ class SignedOut:
     def __init__(self, app: ASGIApp, is_signed_in: Callable[[HTTPConnection], bool], most: int) -> None:
         self._app = app
         self._is_signed_in = is_signed_in
-        self._most = most
-        self._open: dict[asyncio.Timeout, None] = {}
+        self._open = _Places(most)
+        self._leaving = _Places(most)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket" or self._is_signed_in(HTTPConnection(scope)):
             await self._app(scope, receive, send)
             return
         try:
-            async with asyncio.timeout(None) as stay:
-                with self._place(stay):
-                    await self._app(scope, self._bounded(receive, stay), send)
+            async with self._open.place() as place:
+                await self._app(scope, self._bounded(receive, place), send)
         except TimeoutError:
-            if not stay.expired():
+            if not place.expired():
                 raise
-            await _lead_away(receive, send)
+            with suppress(TimeoutError, OSError):  # it does not read, or has gone
+                async with self._leaving.place(LEAVING):
+                    await _lead_away(receive, send)
 
-    @contextmanager
-    def _place(self, stay: asyncio.Timeout) -> Iterator[None]:
-        self._open[stay] = None
-        if len(self._open) > self._most:
-            self._end(next(iter(self._open)))
-        try:
-            yield
-        finally:
-            self._open.pop(stay, None)
-
-    def _end(self, stay: asyncio.Timeout) -> None:
-        if stay in self._open:
-            del self._open[stay]
-            stay.reschedule(0)
-
-    def _bounded(self, receive: Receive, stay: asyncio.Timeout) -> Receive:
+    def _bounded(self, receive: Receive, place: asyncio.Timeout) -> Receive:
         async def bounded() -> Message:
             message = await receive()
             if len(message.get("bytes") or b"") > SIGNED_OUT_BYTES:
-                self._end(stay)
+                self._open.end(place)
                 await asyncio.sleep(0)  # here it ends
             return message
 
         return bounded
 
 
+class _Places:
+    """So many places: whoever takes one more ends the block of whoever came first, with TimeoutError."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken: dict[asyncio.Timeout, None] = {}
+
+    @asynccontextmanager
+    async def place(self, seconds: float | None = None) -> AsyncIterator[asyncio.Timeout]:
+        """Take a place until the end of the block, and for so long at most."""
+        async with asyncio.timeout(seconds) as place:
+            self._taken[place] = None
+            if len(self._taken) > self._most:
+                self.end(next(iter(self._taken)))
+            try:
+                yield place
+            finally:
+                self._taken.pop(place, None)
+
+    def end(self, place: asyncio.Timeout) -> None:
+        """End the block of a place, if it goes on."""
+        if place in self._taken:
+            del self._taken[place]
+            place.reschedule(0)
+
+
 async def _lead_away(receive: Receive, send: Send) -> None:
-    """Send a browser to the page that says why: at a socket that is just closed, Streamlit's page comes back by
-    itself."""
+    """Send a browser to the page that says why, and wait until it has gone: at a socket that is just closed,
+    Streamlit's page comes back by itself."""
     message = ForwardMsg()
     message.auth_redirect.url = _left_path()
-    with suppress(TimeoutError, OSError):  # it does not read, or has gone
-        async with asyncio.timeout(LEAVING):
-            await send({"type": "websocket.send", "bytes": message.SerializeToString()})
-            while (await receive())["type"] != "websocket.disconnect":
-                pass
+    await send({"type": "websocket.send", "bytes": message.SerializeToString()})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
 
 
 def left_route() -> Route:

@@ -1,0 +1,272 @@
+"""What WebSockets may use up, for floods and systems that no test machine can be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.web.server.starlette import starlette_websocket
+from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+from pages.ui import session, signin, sockets
+from pages.ui.sockets import MOST_FILES, SIGNED_OUT_BYTES, SignedOut, most_signed_out
+from registry import Settings
+from tests.factories import LOCAL_ADMINISTRATOR
+
+ROOT = Path(__file__).parents[2]
+ORIGIN = "https://registry.example.com"
+
+
+class Browser:
+    """The other end of a WebSocket."""
+
+    def __init__(self, *, signed_in: bool = False, reads: bool = True) -> None:
+        self.scope = {"type": "websocket", "headers": [(b"cookie", b"signed=in")] if signed_in else []}
+        self.said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.heard: list[dict[str, Any]] = []
+        self._reads = reads
+        self.task: asyncio.Task[None] | None = None
+
+    def open(self, app: SignedOut) -> Browser:
+        """Begin to be served."""
+        self.task = asyncio.create_task(app(self.scope, self.said.get, self._hear))
+        return self
+
+    async def _hear(self, message: Any) -> None:
+        if not self._reads:
+            await asyncio.Event().wait()
+        self.heard.append(message)
+
+    @property
+    def sent_to(self) -> list[str]:
+        return [ForwardMsg.FromString(message["bytes"]).auth_redirect.url for message in self.heard]
+
+
+class Streamlit:
+    """What is behind: keeps every connection until it ends, and the sizes of what came."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.sizes: list[int] = []
+
+    async def __call__(self, _scope: Any, receive: Any, _send: Any) -> None:
+        self.open += 1
+        try:
+            while (message := await receive())["type"] != "websocket.disconnect":
+                self.sizes.append(len(message["bytes"]))
+        finally:
+            self.open -= 1
+
+
+def _flooded(scenario: Callable[[SignedOut, Streamlit], Coroutine[Any, Any, None]], most: int = 2) -> None:
+    async def main() -> None:
+        behind = Streamlit()
+        app = SignedOut(behind, lambda connection: "signed" in connection.cookies, most)
+        await scenario(app, behind)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    asyncio.run(main())
+
+
+async def _settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_the_first_of_too_many_is_sent_away() -> None:
+    """Whatever it sends; the newest stay, and those who are signed in are neither counted nor ended."""
+
+    async def scenario(app: SignedOut, behind: Streamlit) -> None:
+        members = [Browser(signed_in=True).open(app) for _ in range(5)]
+        others = [Browser().open(app) for _ in range(2)]
+        await _settle()
+        others[0].said.put_nowait({"type": "websocket.receive", "bytes": b"x"})
+        others.append(Browser().open(app))
+        await _settle()
+        assert [["/closed"], [], []] == [each.sent_to for each in others]
+        assert [[]] * 5 == [each.heard for each in members]
+        assert 5 + 2 == behind.open
+
+    _flooded(scenario)
+
+
+def test_who_has_gone_makes_room() -> None:
+    """As many as may stand open do, whoever stood there before."""
+
+    async def scenario(app: SignedOut, behind: Streamlit) -> None:
+        for _ in range(5):
+            each = Browser().open(app)
+            each.said.put_nowait({"type": "websocket.disconnect"})
+            await _settle()
+        stay = [Browser().open(app) for _ in range(2)]
+        await _settle()
+        assert [[], []] == [each.heard for each in stay]
+        assert 2 == behind.open
+
+    _flooded(scenario)
+
+
+def test_who_does_not_read_holds_nobody_up() -> None:
+    """A newcomer is served at once, and of those who are led away no more are left than may stand open."""
+
+    async def scenario(app: SignedOut, behind: Streamlit) -> None:
+        deaf = [Browser(reads=False).open(app) for _ in range(50)]
+        await _settle()
+        newcomer = Browser().open(app)
+        newcomer.said.put_nowait({"type": "websocket.receive", "bytes": b"x"})
+        await _settle()
+        assert [1] == behind.sizes
+        assert 2 == behind.open
+        assert 2 + 1 == len([each for each in deaf if each.task and not each.task.done()])
+
+    _flooded(scenario)
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "size", "is_taken"),
+    [(False, SIGNED_OUT_BYTES, True), (False, SIGNED_OUT_BYTES + 1, False), (True, SIGNED_OUT_BYTES + 1, True)],
+)
+def test_a_large_message_is_not_taken(signed_in: bool, size: int, is_taken: bool) -> None:
+    """Of somebody who is not signed in: Streamlit would keep it with the session."""
+
+    async def scenario(app: SignedOut, behind: Streamlit) -> None:
+        each = Browser(signed_in=signed_in).open(app)
+        each.said.put_nowait({"type": "websocket.receive", "bytes": bytes(size)})
+        await _settle()
+        assert ([size] if is_taken else []) == behind.sizes
+        assert ([] if is_taken else ["/closed"]) == each.sent_to
+
+    _flooded(scenario)
+
+
+def test_an_error_of_the_page_is_none_of_ours() -> None:
+    """A TimeoutError that Streamlit raises leads nobody away."""
+
+    async def failing(*_: Any) -> None:
+        raise TimeoutError
+
+    async def main() -> None:
+        await Browser().open(SignedOut(failing, lambda _: False, 2)).task  # type: ignore[misc]  # it is open
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("files", "most"), [(256, 16), (1024, 64), (2048, 192), (4096, 200), (10_240, 200), (MOST_FILES, 200)]
+)
+def test_as_many_as_there_are_files_for(files: int, most: int) -> None:
+    """Half of the room is left to those who are signed in."""
+    assert most == most_signed_out(files)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="counts no open files")
+@pytest.mark.parametrize("soft", [64, 1024])
+def test_the_limit_of_open_files_is_raised(soft: int) -> None:
+    """To what the system allows, which is not exceeded."""
+    found = _limits(f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, hard)); print(raise_open_files())")
+    allowed, now, hard = (int(number) for number in found)
+    assert now == allowed
+    assert now > soft or hard <= soft
+    assert now <= MOST_FILES or now == hard
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="counts no open files")
+def test_a_limit_that_cannot_be_raised_is_kept() -> None:
+    """The server starts with what there is."""
+    assert ["256", "256", "256"] == _limits(
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)); print(raise_open_files())"
+    )
+
+
+def _limits(code: str) -> list[str]:
+    begin = "import resource; from pages.ui.sockets import raise_open_files; "
+    begin += "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE); "
+    whole = begin + code + "; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout.split()
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path)
+
+
+def _connection(cookie: str = "", origin: str = ORIGIN) -> HTTPConnection:
+    headers = [(b"cookie", cookie.encode()), (b"origin", origin.encode())]
+    return HTTPConnection({"type": "websocket", "headers": headers})
+
+
+def test_a_pass_is_a_sign_in(local: Settings) -> None:
+    """As long as it is ours, is of a session, and was not signed out."""
+    passes = session.passes(local)
+    name, whole = passes.cookie_name, passes.issue("session", LOCAL_ADMINISTRATOR)
+    assert session.is_signed_in(local, _connection(f"{name}={whole}"))
+    for cookie in (
+        "",
+        f"{name}=",
+        f"{name}=x",
+        f"other={whole}",
+        f"{name}={passes.issue('link', LOCAL_ADMINISTRATOR)}",
+    ):
+        assert not session.is_signed_in(local, _connection(cookie))
+    found = passes.read("session", whole, 60)
+    assert found
+    passes.spent.add(found.id)
+    assert not session.is_signed_in(local, _connection(f"{name}={whole}"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "secret", "origin", "is_signed_in"),
+    [
+        ({}, "a" * 32, ORIGIN, True),
+        ({}, "b" * 32, ORIGIN, False),
+        ({}, "a" * 32, "https://evil.example", False),
+        ({}, "a" * 32, "", False),
+        ({"is_logged_in": False}, "a" * 32, ORIGIN, False),
+        ({"iat": 1}, "a" * 32, ORIGIN, False),
+        ({"iss": "https://other.example.com"}, "a" * 32, ORIGIN, False),
+        ({"groups": ["none of ours"]}, "a" * 32, ORIGIN, False),
+    ],
+    ids=["whole", "another secret", "another origin", "no origin", "signed out", "old", "another issuer", "no role"],
+)
+def test_a_cookie_of_the_provider_is_a_sign_in(
+    changed: dict[str, Any],
+    secret: str,
+    origin: str,
+    is_signed_in: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Streamlit and the pages judge it."""
+    issuer = "https://id.example.com"
+    monkeypatch.setattr(signin, "provider", lambda: signin.Provider(None, issuer))
+    monkeypatch.setattr(starlette_websocket, "get_cookie_secret", lambda: "a" * 32)
+    settings = Settings(auth="oidc", data_dir=tmp_path, roles={"staff": "viewer"})
+    claims = {"origin": ORIGIN, "is_logged_in": True, "iss": issuer, "iat": time.time(), "email": "a@example.com"}
+    text = json.dumps({**claims, "groups": ["staff"], **changed})
+    cookie = create_signed_value(secret, USER_COOKIE_NAME, text).decode()
+    connection = _connection(f"{USER_COOKIE_NAME}={cookie}", origin)
+    assert is_signed_in == session.is_signed_in(settings, connection)
+
+
+def test_the_proxy_lets_in_nobody_else() -> None:
+    """Whose requests get here has signed in there."""
+    assert session.is_signed_in(Settings(auth="proxy", proxy_secret="x" * 32), _connection())
+
+
+def test_the_page_that_they_are_led_to() -> None:
+    """Below the path that the dashboard is served under, and with a way back."""
+    assert "/closed" == sockets.left_route().path
+    assert '<a href="./">Open it again</a>' in sockets.LEFT_PAGE.read_text(encoding="utf-8")
