@@ -402,13 +402,14 @@ def answer(port: int, path: str, headers: dict[str, str]) -> tuple[int, str]:
     ("settings", "message"),
     [
         ({"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, "serves only its own machine"),  # noqa: S104  # what must not be
+        ({"REGISTRY_DATA_DIR": "/dev/null"}, "which remembers who has signed out, cannot be written to"),
         ({"REGISTRY_AUTH": "none"}, "REGISTRY_AUTH must be one of local, oidc, proxy."),
         ({"REGISTRY_AUTH": "oidc"}, "Set REGISTRY_ROLES"),
         ({"REGISTRY_AUTH": "oidc", "REGISTRY_ROLES": ROLES}, "exactly one provider"),
         ({"REGISTRY_AUTH": "proxy", "REGISTRY_ROLES": ROLES}, "needs REGISTRY_PROXY_SECRET"),
         ({"REGISTRY_AUTH": "proxy", "REGISTRY_ROLES": ROLES, "REGISTRY_PROXY_SECRET": "short"}, "16 characters"),
     ],
-    ids=["address", "mode", "roles", "provider", "secret", "short secret"],
+    ids=["address", "memory", "mode", "roles", "provider", "secret", "short secret"],
 )
 def test_it_does_not_start_where_anybody_or_nobody_could_get_in(
     started: Callable[..., Server], environment: dict[str, str], settings: dict[str, str], message: str
