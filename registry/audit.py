@@ -2,14 +2,19 @@
 
 The entry format, the numbering and the hash chain are final: an entry's hash is the SHA-256 of its canonical JSON
 text, which includes the hash of the entry before it. Anyone can check a log with nothing but this rule, see `digest`.
+
+A row may hold anything that somebody put there by SQL. It is an entry only where writing that entry gives the row,
+letter by letter; so an entry with the right hash is one whose stored text was hashed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, or_, select
@@ -18,9 +23,10 @@ from sqlalchemy.orm import Session
 from registry import arguments
 from registry.actors import READERS, Actor, reads
 from registry.arguments import KnowledgeBaseRef, ModelRef
+from registry.errors import StoreError
 from registry.queries import contains, equals
 from registry.records import AuditEntry, AuditPage, Change, FrozenDict, VerifyReport
-from registry.store import SEARCHING, Clock, Store
+from registry.store import LOG_BROKEN_OFF, SEARCHING, Clock, Store
 from registry.tables import AuditRow, StoreRow
 
 GENESIS = "0" * 64
@@ -29,6 +35,9 @@ _VERIFY_BATCH = 5000
 _MOST_ENTRIES: Final = 2**63 - 1
 _TEXTS: Final = ("actor", "actor_role", "actor_via", "action", "target_kind", "target_id", "target_name")
 _LONGEST: Final = {name: AuditRow.__table__.c[name].type.length for name in _TEXTS}  # type: ignore[attr-defined]  # String
+_COLUMNS: Final = tuple(AuditRow.__table__.c.keys())
+_DEEPEST: Final = 50  # JSON within JSON: a parser that goes deeper can end the process, a page its stack
+_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 ACTIONS = (
     "model:create",
@@ -84,43 +93,48 @@ class Audit:
             limit: entries on the page, 1 to 500; more are cut to 500.
             after: ``next`` of the page before.
 
-        A text that is empty filters nothing, as None does.
+        A text that is empty filters nothing, as None does. A row that is no entry is only numbered, see `AuditPage`.
 
         Raises:
             InvalidInputError: an argument is unusable.
         """
         conditions = _conditions(actor, action, target, since, until, search)
         if after is not None:
-            conditions.append(AuditRow.seq < arguments.whole("after", after, 0, _MOST_ENTRIES))
+            conditions.append(AuditRow.seq < arguments.whole("after", after, -_MOST_ENTRIES, _MOST_ENTRIES))
         size = min(arguments.whole("limit", limit, 1, _MOST_ENTRIES), MAX_PAGE)
         statement = select(AuditRow).where(*conditions).order_by(AuditRow.seq.desc()).limit(size + 1)
         with self._store.read(SEARCHING) as session:
             rows = session.scalars(statement).all()
-        entries = tuple(_entry(row) for row in rows[:size])
-        return AuditPage(entries, entries[-1].seq if len(rows) > size else None)
+        shown = {row.seq: _entry(row) for row in rows[:size]}
+        return AuditPage(
+            entries=tuple(entry for entry in shown.values() if entry is not None),
+            next=rows[size - 1].seq if len(rows) > size else None,
+            unreadable=tuple(seq for seq, entry in shown.items() if entry is None),
+        )
 
     @reads(*READERS)
     def actors(self) -> list[str]:
-        """The names of all who ever acted, in order."""
+        """The names of all who ever acted, in order; what cannot be read is left out."""
         with self._store.read(SEARCHING) as session:
-            return list(session.scalars(select(AuditRow.actor).distinct().order_by(AuditRow.actor)))
+            return list(filter(None, session.scalars(select(AuditRow.actor).distinct().order_by(AuditRow.actor))))
 
     @reads(*READERS)
     def verify(self) -> VerifyReport:
         """Check every entry's hash, its link to the one before, the numbering, and that the last one is still there."""
         with self._store.read(SEARCHING) as session:
-            head = session.scalars(select(StoreRow)).one()
             statement = select(AuditRow).order_by(AuditRow.seq).execution_options(yield_per=_VERIFY_BATCH)
-            expected, previous = 1, GENESIS
+            checked, head = 0, GENESIS
             with session.scalars(statement) as rows:  # a fault ends the reading early: the server's cursor is closed
                 for row in rows:
-                    reason = _fault(row, expected, previous)
+                    reason = _fault(row, checked + 1, head)
                     if reason:
-                        return VerifyReport(False, expected - 1, expected, reason)
-                    expected, previous = expected + 1, row.hash
-            if (head.audit_seq, head.audit_hash) != (expected - 1, previous):
-                return VerifyReport(False, expected - 1, expected, "The newest entries are missing.")
-        return VerifyReport(True, expected - 1)
+                        return VerifyReport(False, checked, min(checked + 1, row.seq), reason, head)
+                    checked, head = row.seq, row.hash
+            end = select(StoreRow.id).where(StoreRow.audit_seq == checked, StoreRow.audit_hash == head)
+            if session.scalars(end).one_or_none() is None:
+                reason = "The newest entries are missing, or others were put in behind them."
+                return VerifyReport(False, checked, checked + 1, reason, head)
+        return VerifyReport(True, checked, head=head)
 
 
 def append(
@@ -137,8 +151,14 @@ def append(
     Args:
         target: kind, id and name of what was changed.
         changes: field → (before, after). Secrets must come as words such as ``"set"``, never as values.
+
+    Raises:
+        StoreError: where the log ends cannot be read.
+        TypeError, ValueError: the entry cannot be written, as when it nests deeper than 50 levels.
     """
     head = session.scalars(select(StoreRow)).one()
+    if (type(head.audit_seq), type(head.audit_hash)) != (int, str):
+        raise StoreError(LOG_BROKEN_OFF)
     at, kind, id, name = clock(), *target
     texts = (actor.name, actor.role.value, actor.via, action, kind, id, name)
     text = _canonical(
@@ -151,7 +171,7 @@ def append(
             head.audit_hash,
         )
     )
-    entry = json.loads(text)  # what is stored is what was hashed, whatever JSON made of it
+    entry = _parsed(text)  # what is stored and hashed is what JSON made of it
     row = AuditRow(
         seq=entry["seq"],
         at=at,
@@ -159,7 +179,7 @@ def append(
         changes=_canonical(entry["changes"]),
         context=_canonical(entry["context"]),
         prev_hash=entry["prev_hash"],
-        hash=_sha256(text),
+        hash=_sha256(_canonical(entry)),
     )
     head.audit_seq, head.audit_hash = row.seq, row.hash
     session.add(row)
@@ -173,19 +193,16 @@ def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple
     return {field: pair for field, pair in pairs if pair[0] != pair[1]}
 
 
-def digest(row: AuditRow | AuditEntry) -> str:
+def digest(entry: AuditEntry) -> str:
     """The hash of an entry: SHA-256 over its canonical JSON (sorted keys, no spaces, UTF-8), without ``hash`` itself.
 
     The fields are those of `AuditEntry`; ``at`` is ISO 8601 in UTC with microseconds and ``Z``, ``changes`` and
     ``context`` are JSON objects, ``changes`` as ``{field: [before, after]}``, and ``format`` is 1.
     """
-    if isinstance(row, AuditEntry):
-        changes: Any = {change.field: [change.before, change.after] for change in row.changes}
-        context: Any = dict(row.context)
-    else:
-        changes, context = json.loads(row.changes), json.loads(row.context)
-    texts = {column: getattr(row, column) for column in _TEXTS}
-    return _sha256(_canonical(_hashed(row.seq, row.at, texts, changes, context, row.prev_hash)))
+    texts = {column: getattr(entry, column) for column in _TEXTS}
+    return _sha256(
+        _canonical(_hashed(entry.seq, entry.at, texts, _pairs(entry.changes), entry.context, entry.prev_hash))
+    )
 
 
 def _hashed(
@@ -227,35 +244,54 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _parsed(text: str) -> dict[str, Any]:
+    """The JSON object that the text is.
+
+    Raises:
+        ValueError: it is none, or nests too deep.
+    """
+    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(text):
+        raise ValueError("JSON nests too deep")
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def _is_too_deep(text: str) -> bool:
+    """Whether JSON nests deeper than a parser should follow, told without one."""
+    steps = ((each in "[{") - (each in "]}") for each in _STRING.sub("", text))
+    return any(level > _DEEPEST for level in accumulate(steps))
+
+
+def _pairs(changes: Iterable[Change]) -> dict[str, Any]:
+    return {change.field: [change.before, change.after] for change in changes}
+
+
 def _fault(row: AuditRow, expected: int, previous: str) -> str:
-    if row.seq != expected:
+    if row.seq > expected:
         return f"Entry {expected} is missing."
-    if row.prev_hash != previous:
-        return f"Entry {row.seq} does not follow the entry before it."
+    if row.seq < expected:
+        return f"Entry {row.seq} was put in."
+    entry = _entry(row)
+    if entry is None or digest(entry) != entry.hash:
+        return f"Entry {row.seq} was altered."
+    return "" if entry.prev_hash == previous else f"Entry {row.seq} does not follow the entry before it."
+
+
+def _entry(row: AuditRow) -> AuditEntry | None:
+    """The entry of a row; None where writing it would not give the same text in each column."""
+    values = {column: getattr(row, column) for column in _COLUMNS}
+    if None in values.values():
+        return None
     try:
-        intact = digest(row) == row.hash
-    except ValueError:
-        intact = False
-    return "" if intact else f"Entry {row.seq} was altered."
-
-
-def _entry(row: AuditRow) -> AuditEntry:
-    changes = json.loads(row.changes)
-    return AuditEntry(
-        seq=row.seq,
-        at=row.at,
-        actor=row.actor,
-        actor_role=row.actor_role,
-        actor_via=row.actor_via,
-        action=row.action,
-        target_kind=row.target_kind,
-        target_id=row.target_id,
-        target_name=row.target_name,
-        changes=tuple(Change(field, before, after) for field, (before, after) in changes.items()),
-        context=FrozenDict(json.loads(row.context)),
-        prev_hash=row.prev_hash,
-        hash=row.hash,
-    )
+        changes = tuple(Change(field, before, after) for field, (before, after) in _parsed(row.changes).items())
+        context = FrozenDict(_parsed(row.context))
+        if (_canonical(_pairs(changes)), _canonical(context)) != (row.changes, row.context):
+            return None
+    except (TypeError, ValueError):
+        return None
+    return AuditEntry(**{**values, "changes": changes, "context": context})
 
 
 def _conditions(

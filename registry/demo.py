@@ -20,7 +20,7 @@ from registry.demo_data import BASES, CLUSTER, MODELS, TUNED, Row
 from registry.errors import SettingsError
 from registry.knowledge_bases import KEEP, Choice
 from registry.providers import PROVIDERS, Need, Provider, providers_for
-from registry.records import Model, ModelType, Status
+from registry.records import AuditPage, Model, ModelType, Status
 from registry.settings import Settings
 from registry.store import utcnow
 
@@ -89,7 +89,11 @@ def fill(settings: Settings, *, generated: int = 0) -> Filled:
 
 
 def _refuse_what_is_in_use(registry: Registry) -> None:
-    if registry.models.counts() or registry.knowledge_bases.find() or registry.audit.find(limit=1).entries:
+    if (
+        registry.models.counts()
+        or registry.knowledge_bases.find()
+        or registry.audit.find(limit=1) != AuditPage((), None)
+    ):
         raise SettingsError("The store is not empty, and nothing in it was changed. Name a new file with --url.")
     keys = registry.key_status()
     if not keys.ok:

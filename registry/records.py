@@ -168,20 +168,29 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """Entries, newest first. ``next`` is the cursor of the page after, None on the last one."""
+    """Entries, newest first. ``next`` is the cursor of the page after, None on the last one.
+
+    ``unreadable`` are the sequence numbers of rows of this page that are no entries as the registry writes them, newest
+    first: somebody put them there, or altered them, by SQL.
+    """
 
     entries: tuple[AuditEntry, ...]
     next: int | None
+    unreadable: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """Outcome of checking the audit log's hash chain. ``first_bad`` is the sequence number where it breaks."""
+    """Outcome of checking the audit log's hash chain. ``first_bad`` is the sequence number where it breaks.
+
+    ``head`` is the hash of the last entry that was found in order, number ``checked``; 64 zeros where there is none.
+    """
 
     ok: bool
     checked: int
     first_bad: int | None = None
     reason: str = ""
+    head: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,10 @@ READING: Final = Limit(silence=4, total=9)
 """What a caller in a hurry waits for, such as KB code that asks for its model."""
 SEARCHING: Final = Limit(silence=60)
 """For statements that may go through the whole audit log."""
+LOG_BROKEN_OFF: Final = (
+    "The store refused the change: the audit log does not end where the registry ended it, and until it does nothing "
+    "can be changed. Run: python -m registry verify"
+)
 _WRITING: Final = Limit(silence=LOCK_SECONDS + 1)
 _LOCKING: Final = Limit(silence=4)
 _LOOK_AGAIN_SECONDS = 0.05

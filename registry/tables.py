@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -9,24 +10,32 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
     TypeDecorator,
     UniqueConstraint,
+    case,
+    cast,
+    func,
+    type_coerce,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
 
 from registry.records import ModelType, Status
 
 TYPES = ", ".join(f"'{value}'" for value in ModelType)
 STATUSES = ", ".join(f"'{value}'" for value in Status)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -42,6 +51,83 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class _FiniteDateTime(UtcDateTime):
+    """As `UtcDateTime`, of PostgreSQL, whose ``infinity`` and years that Python does not know are read as None."""
+
+    cache_ok = True
+
+    def column_expression(self, column: ColumnElement[datetime]) -> ColumnElement[Any]:
+        return case((column.between(_FIRST, _LAST), column))
+
+
+class _SqliteDateTime(UtcDateTime):
+    """As `UtcDateTime`, of SQLite; read as None is what is not written as this type writes it."""
+
+    cache_ok = True
+
+    def column_expression(self, column: ColumnElement[datetime]) -> ColumnElement[Any]:
+        return _bytes_of_text(column)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[bytes | None], datetime | None]:
+        return _moment
+
+
+class _SqliteText(TypeDecorator[str]):
+    """Text of SQLite, which keeps anything in any column; read as None is what is no text in UTF-8.
+
+    Args:
+        kind: its type in the schema.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, kind: String) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        return dialect.type_descriptor(self.kind)
+
+    def column_expression(self, column: ColumnElement[str]) -> ColumnElement[Any]:
+        return _bytes_of_text(column)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[bytes | None], str | None]:
+        return _decoded
+
+
+def _bytes_of_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The bytes as they are stored: the driver raises an error where it is to make a text of what is none."""
+    return type_coerce(case((func.typeof(column) == "text", cast(column, LargeBinary))), column.type)
+
+
+def _decoded(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _moment(value: bytes | None) -> datetime | None:
+    text = _decoded(value)
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    is_ours = found.tzinfo is None and found.isoformat(" ", "microseconds") == text
+    return found.replace(tzinfo=UTC) if is_ours else None
+
+
+_GUARDED_MOMENT = (
+    DateTime(timezone=True).with_variant(_FiniteDateTime(), "postgresql").with_variant(_SqliteDateTime(), "sqlite")
+)
+
+
+def _guarded(kind: String) -> String:
+    """A type of text that is None where what is stored cannot be read."""
+    return kind.with_variant(_SqliteText(kind), "sqlite")
 
 
 class Base(DeclarativeBase):
@@ -176,7 +262,10 @@ class BindingRow(Base):
 
 
 class AuditRow(Base):
-    """One entry of the append-only log. ``changes`` and ``context`` are kept as the exact text that was hashed."""
+    """One entry of the append-only log. ``changes`` and ``context`` are kept as the exact text that was hashed.
+
+    What cannot be read, since it was not written here, is None.
+    """
 
     __tablename__ = "audit_log"
     __table_args__ = (
@@ -191,15 +280,15 @@ class AuditRow(Base):
     seq: Mapped[int] = mapped_column(
         BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
     )
-    at: Mapped[datetime]
-    actor: Mapped[str] = mapped_column(String(255))
-    actor_role: Mapped[str] = mapped_column(String(20))
-    actor_via: Mapped[str] = mapped_column(String(50))
-    action: Mapped[str] = mapped_column(String(50))
-    target_kind: Mapped[str] = mapped_column(String(20))
-    target_id: Mapped[str] = mapped_column(String(255))
-    target_name: Mapped[str] = mapped_column(String(255))
-    changes: Mapped[str] = mapped_column(Text)
-    context: Mapped[str] = mapped_column(Text)
-    prev_hash: Mapped[str] = mapped_column(String(64))
-    hash: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(_GUARDED_MOMENT)
+    actor: Mapped[str] = mapped_column(_guarded(String(255)))
+    actor_role: Mapped[str] = mapped_column(_guarded(String(20)))
+    actor_via: Mapped[str] = mapped_column(_guarded(String(50)))
+    action: Mapped[str] = mapped_column(_guarded(String(50)))
+    target_kind: Mapped[str] = mapped_column(_guarded(String(20)))
+    target_id: Mapped[str] = mapped_column(_guarded(String(255)))
+    target_name: Mapped[str] = mapped_column(_guarded(String(255)))
+    changes: Mapped[str] = mapped_column(_guarded(Text()))
+    context: Mapped[str] = mapped_column(_guarded(Text()))
+    prev_hash: Mapped[str] = mapped_column(_guarded(String(64)))
+    hash: Mapped[str] = mapped_column(_guarded(String(64)))

@@ -72,6 +72,18 @@ def remove_audit_triggers(engine: Engine) -> None:
             connection.execute(text("ALTER TABLE audit_log DISABLE TRIGGER USER"))
 
 
+def let_any_audit_row_in(engine: Engine) -> None:
+    """Take all guards off the audit log: triggers, keys, and that a column holds something."""
+    remove_audit_triggers(engine)
+    if engine.dialect.name == "sqlite":
+        remove_constraints(engine, "audit_log")
+        return
+    columns = [column["name"] for column in inspect(engine).get_columns("audit_log") if column["name"] != "seq"]
+    with engine.begin() as connection:
+        for column in columns:
+            connection.execute(text(f'ALTER TABLE audit_log ALTER COLUMN "{column}" DROP NOT NULL'))
+
+
 def refuse_audit_entries(engine: Engine) -> None:
     """Make every insertion into the audit log fail."""
     with engine.begin() as connection:

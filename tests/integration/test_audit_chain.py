@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,8 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from registry import Registry, audit, errors
 from registry.audit import GENESIS, digest
-from tests.factories import ADMIN, bound, created, generation
-from tests.sabotage import remove_audit_triggers
+from tests.factories import ADMIN, KEY_A, bound, created, generation
+from tests.sabotage import let_any_audit_row_in, remove_audit_triggers
 
 COLUMNS = (
     "seq, at, actor, actor_role, actor_via, action, target_kind, target_id, target_name, changes, context, "
@@ -56,6 +59,8 @@ FORMS = [
 ]
 EFFECTIVE = [FORMS[0], FORMS[3], FORMS[7], FORMS[8], FORMS[9], FORMS[10], FORMS[11]]
 
+ON_SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+ROOT = Path(__file__).parents[2]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 Run = Callable[..., None]
 
@@ -107,15 +112,37 @@ def test_control_without_triggers_the_log_is_altered(
     assert not log.audit.verify().ok
 
 
+ODD_END = {"no number": "audit_seq = 'x'", "a blob for a number": "audit_seq = X'00'", "a blob": "audit_hash = X'00'"}
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("edit", ODD_END.values(), ids=ODD_END)
+def test_a_change_does_not_go_on_behind_an_end_that_cannot_be_read(log: Registry, run: Run, edit: str) -> None:
+    """SQLite keeps anything in any column."""
+    _refuses_changes(log, run, edit)
+
+
+def _refuses_changes(log: Registry, run: Run, edit: str) -> None:
+    models, entries = log.models.find(), log.audit.find()
+    run(f"UPDATE store SET {edit}")
+    with pytest.raises(errors.StoreError, match="python -m registry verify"):
+        created(log)
+    assert (models, entries) == (log.models.find(), log.audit.find())
+    report = log.audit.verify()
+    assert (False, 4, 5) == (report.ok, report.checked, report.first_bad)
+
+
 def test_an_untouched_log_is_in_order(log: Registry) -> None:
     """All entries are checked, from none at all on."""
     report = log.audit.verify()
     assert (True, 4, None, "") == (report.ok, report.checked, report.first_bad, report.reason)
+    assert log.audit.find().entries[0].hash == report.head
 
 
 def test_an_empty_log_is_in_order(reg: Registry) -> None:
     """There is nothing to find fault with."""
-    assert (True, 0) == (reg.audit.verify().ok, reg.audit.verify().checked)
+    report = reg.audit.verify()
+    assert (True, 0, GENESIS) == (report.ok, report.checked, report.head)
 
 
 def _swap(column: str) -> tuple[str, ...]:
@@ -160,7 +187,9 @@ def _swap(column: str) -> tuple[str, ...]:
             ),
             2,
         ),
+        (("UPDATE audit_log SET seq = 0 WHERE seq = 1",), 0),
         (("UPDATE store SET audit_seq = 9",), 5),
+        (("UPDATE store SET audit_seq = 3",), 5),
         (("UPDATE store SET audit_hash = 'x'",), 5),
     ],
     ids=str,
@@ -170,7 +199,7 @@ def test_tampering_is_found(log: Registry, raw: Engine, run: Run, tampering: tup
     remove_audit_triggers(raw)
     run(*tampering)
     report = log.audit.verify()
-    assert (False, first_bad, first_bad - 1) == (report.ok, report.first_bad, report.checked)
+    assert (False, first_bad, max(first_bad - 1, 0)) == (report.ok, report.first_bad, report.checked)
     assert report.reason.endswith(".")
 
 
@@ -188,6 +217,191 @@ def test_anyone_can_check_the_log_with_the_written_rule(log: Registry) -> None:
         canonical = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         previous = hashlib.sha256(canonical.encode()).hexdigest()
         assert previous == entry.hash == digest(entry)
+
+
+SAME_MEANING = {
+    "spaces": "changes = replace(changes, ',', ', ')",
+    "a line break at the end": "changes = changes || '\n'",
+    "a line break in the context": "context = '{\n}'",
+    "duplicate keys": """changes = '{"type":[null,"ner"],' || substr(changes, 2)""",
+    "another order": """changes = '{"type":[null,"generation"],' || replace(substr(changes, 2),
+                      ',"type":[null,"generation"]', '')""",
+    "zeros behind a number": "changes = replace(changes, '0.7', '0.70')",
+    "an exponent": "changes = replace(changes, '0.7', '7e-1')",
+    "an escaped letter": "changes = replace(changes, 'openai', '\\u006fpenai')",
+    "an escaped umlaut": "changes = replace(changes, 'größer', 'gr\\u00f6ßer')",
+}
+SAME_MOMENT = {
+    "a T": "at = replace(at, ' ', 'T')",
+    "a zone": "at = at || '+00:00'",
+    "a Z": "at = at || 'Z'",
+    "another zone": "at = strftime('%Y-%m-%d %H:%M:%f', at, '+1 hour') || substr(at, 24) || '+01:00'",
+    "zeros at the end": "at = at || '000'",
+    "a space": "at = at || ' '",
+    "a comma": "at = replace(at, '.', ',')",
+}
+
+
+@pytest.mark.parametrize("edit", SAME_MEANING.values(), ids=SAME_MEANING)
+def test_the_same_meaning_in_another_text_is_found(log: Registry, raw: Engine, run: Run, edit: str) -> None:
+    """The stored text is what is hashed: JSON that is read as the same values is altered all the same."""
+    remove_audit_triggers(raw)
+    run(f"UPDATE audit_log SET {edit} WHERE seq = 2")
+    assert _found_at_entry_2(log)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("edit", SAME_MOMENT.values(), ids=SAME_MOMENT)
+def test_the_same_moment_in_another_text_is_found(log: Registry, raw: Engine, run: Run, edit: str) -> None:
+    """On SQLite a time is a text. PostgreSQL keeps a time without its notation: there is nothing to tell apart."""
+    remove_audit_triggers(raw)
+    run(f"UPDATE audit_log SET {edit} WHERE seq = 2")
+    assert _found_at_entry_2(log)
+
+
+def test_control_the_same_text_is_no_change(log: Registry, raw: Engine, run: Run) -> None:
+    """The control: writing what is there leaves every entry as it was."""
+    remove_audit_triggers(raw)
+    run("UPDATE audit_log SET changes = changes || '', context = replace(context, 'x', 'x'), at = at")
+    assert (True, 4) == (log.audit.verify().ok, len(log.audit.find().entries))
+
+
+def _found_at_entry_2(log: Registry) -> bool:
+    report, page = log.audit.verify(), log.audit.find()
+    told = (report.ok, report.checked, report.first_bad, report.reason, page.unreadable)
+    return told == (False, 1, 2, "Entry 2 was altered.", (2,)) and [4, 3, 1] == [entry.seq for entry in page.entries]
+
+
+def _deep(levels: int, dialect: str) -> str:
+    """SQL for JSON of so many levels, whose own text would be longer than a statement may be."""
+    opening = "replace(hex(zeroblob({})), '00', '{}')" if dialect == "sqlite" else "repeat('{1}', {0})"
+    parts = [opening.format(levels, text) for text in ('{"a":', "}")]
+    return f"{parts[0]} || '1' || {parts[1]}"
+
+
+GARBAGE: dict[str, Callable[[str], str]] = {
+    "nothing": lambda _: "NULL",
+    "an empty text": lambda _: "''",
+    "a word": lambda _: "'mallory'",
+    "a number": lambda _: "5",
+    "a fraction": lambda _: "1.5",
+    "a blob": lambda _: "X'7b7d'",
+    "a blob that is no text": lambda _: "X'00ff'",
+    "bytes that are no text": lambda dialect: "CAST(X'7bff7d' AS TEXT)" if dialect == "sqlite" else "E'\\xff'",
+    "a text with a nul": lambda dialect: "CAST(X'610062' AS TEXT)" if dialect == "sqlite" else "E'a\\000b'",
+    "infinity": lambda _: "'infinity'",
+    "minus infinity": lambda _: "'-infinity'",
+    "a year too far": lambda _: "'12026-01-01 00:00:00+00'",
+    "a year too early": lambda _: "'0044-03-15 00:00:00+00 BC'",
+    "half an object": lambda _: """'{"a":[1,'""",
+    "a JSON list": lambda _: "'[]'",
+    "a JSON number": lambda _: "'5'",
+    "no pairs": lambda _: """'{"a":5,"b":"xy","c":{"x":1,"y":2},"d":[1,2,3]}'""",
+    "no number": lambda _: """'{"a":[NaN,Infinity]}'""",
+    "half a letter": lambda _: """'{"a":[null,"\\ud800"]}'""",
+    "an endless number": lambda dialect: f"""'{{"a":[1,1' || {_zeros(dialect)} || ']}}'""",
+    "51 levels": lambda dialect: _deep(51, dialect),
+    "900 levels": lambda dialect: _deep(900, dialect),
+    "100,000 levels": lambda dialect: _deep(100_000, dialect),
+}
+
+
+def _zeros(dialect: str) -> str:
+    return "hex(zeroblob(5000))" if dialect == "sqlite" else "repeat('0', 10000)"
+
+
+WRITTEN = COLUMNS.split(", ")[1:]
+NO_TEXT = {  # PostgreSQL makes a text of the blobs, and refuses the bytes
+    "sqlite": {"nothing", "a blob", "a blob that is no text", "bytes that are no text"},
+    "postgresql": {"nothing"},
+}
+LOOKED_FOR: list[dict[str, Any]] = [
+    {"actor": ADMIN.name},
+    {"action": "model:"},
+    {"target": "kb"},
+    {"since": START, "until": START},
+    {"search": "größer"},
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_in_any_column_is_found_and_harms_nothing(log: Registry, raw: Engine, garbage: str) -> None:
+    """Where the store lets it in: `verify` calls that entry altered; the page numbers what cannot be read and shows the
+    rest; the cursor leads past it; and no search fails."""
+    let_any_audit_row_in(raw)
+    with raw.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE kept AS SELECT * FROM audit_log")
+    for column in WRITTEN:
+        if not _put(raw, column, GARBAGE[garbage](raw.dialect.name)):
+            continue
+        report = log.audit.verify()
+        assert (False, 1, 2) == (report.ok, report.checked, report.first_bad), column
+        assert report.reason == "Entry 2 was altered.", column
+        page = log.audit.find()
+        unreadable = () if _is_read(column, garbage, raw.dialect.name) else (2,)
+        assert unreadable == page.unreadable, column
+        assert [seq for seq in (4, 3, 2, 1) if seq not in unreadable] == [entry.seq for entry in page.entries], column
+        assert [4, 3, 2, 1] == _all_seqs(log), column
+        for wanted in LOOKED_FOR:
+            assert {2} >= set(log.audit.find(**wanted).unreadable), column
+        assert all(isinstance(name, str) for name in log.audit.actors()), column
+        assert _put(raw, column, f"(SELECT kept.{column} FROM kept WHERE kept.seq = 2)")
+    assert log.audit.verify().ok
+
+
+@ON_SQLITE
+def test_deep_json_does_not_end_a_process_that_recurses_deeper(log: Registry, raw: Engine) -> None:
+    """A parser that follows it runs out of the C stack where the recursion limit is high: nothing parses it."""
+    let_any_audit_row_in(raw)
+    assert _put(raw, "changes", _deep(100_000, "sqlite"))
+    script = (
+        "import sys, registry; sys.setrecursionlimit(10**6); "
+        f"reg = registry.Registry.connect(registry.Settings({log._settings.database_url!r}, [{KEY_A!r}])); "
+        "print(reg.audit.find().unreadable, reg.audit.verify().reason)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (0, "(2,) Entry 2 was altered.\n") == (done.returncode, done.stdout), done.stderr
+
+
+def test_the_cursor_leads_to_numbers_below_one(log: Registry, raw: Engine, run: Run) -> None:
+    """What somebody numbered so is not lost, and the last page is the last one."""
+    remove_audit_triggers(raw)
+    for number in (0, -7):
+        run(f"INSERT INTO audit_log ({COLUMNS}) SELECT {number}, {COLUMNS[5:]} FROM audit_log WHERE seq = 4")
+    assert [4, 3, 2, 1, 0, -7] == _all_seqs(log)
+    assert (0, -7, "Entry -7 was put in.") == (
+        log.audit.verify().checked,
+        log.audit.verify().first_bad,
+        log.audit.verify().reason,
+    )
+
+
+def _is_read(column: str, garbage: str, dialect: str) -> bool:
+    """Whether the column may hold this, even though no registry put it there."""
+    if column in ("at", "changes") or garbage in NO_TEXT[dialect]:
+        return False
+    return column != "context" or garbage == "no pairs"
+
+
+def _put(engine: Engine, column: str, value: str) -> bool:
+    """Whether the store lets this value into the column of the second entry."""
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE audit_log SET {column} = {value} WHERE seq = 2")
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def _all_seqs(log: Registry) -> list[int]:
+    """Every row that the cursor leads to, page by page, as entries or as what cannot be read."""
+    found: list[int] = []
+    page = log.audit.find(limit=1)
+    while True:
+        found += [*(entry.seq for entry in page.entries), *page.unreadable]
+        if page.next is None:
+            return found
+        page = log.audit.find(limit=1, after=page.next)
 
 
 CRUEL = "nul \0, surrogate \ud800, " + "long " * 100

@@ -289,7 +289,7 @@ MEANT: dict[str, set[str]] = {
     "audit.find.target": {*FILTERS, *RECORDS, "uuid"},
     "audit.find.since": {"none", "moment", "last moment"},
     "audit.find.until": {"none", "moment", "last moment"},
-    "audit.find.after": {"none", "zero"},
+    "audit.find.after": {"none", "zero", "minus"},
 }
 
 
