@@ -39,7 +39,7 @@ from registry.filelock import Queue, file_lock
 from registry.patience import Limit, limited
 from registry.tables import AuditRow, Base, StoreRow
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 LOCK_SECONDS = 10
 READING: Final = Limit(silence=4, total=9)
 """What a caller in a hurry waits for, such as KB code that asks for its model."""
@@ -401,6 +401,7 @@ def _migrate(connection: Connection) -> None:
 
 
 _CONSTRAINTS: dict[str, Callable[[], RegistryError]] = {
+    "must follow the newest": lambda: StoreError(LOG_BROKEN_OFF),
     "models_name_key": lambda: AlreadyExistsError("A model with this name exists already.", fields={"name": "Taken."}),
     "models.name_key": lambda: AlreadyExistsError("A model with this name exists already.", fields={"name": "Taken."}),
     "bindings_model_fkey": lambda: InUseError("Knowledge bases use this model, or it is gone. Load the page again."),

@@ -112,7 +112,76 @@ def test_control_without_triggers_the_log_is_altered(
     assert not log.audit.verify().ok
 
 
+def _row(seq: str, prev_hash: str = "hash") -> str:
+    """SELECT of a row like the newest entry, with these: SQL over that entry's columns."""
+    columns = COLUMNS.replace("seq", seq, 1).replace("prev_hash", prev_hash)
+    return f"SELECT {columns.removesuffix('hash')}'{'f' * 64}' FROM audit_log WHERE seq = 4"
+
+
+VALUES = "'2026-01-01 00:00:00.000000', 'a', 'a', 'a', 'a', 'a', 'a', 'a', '{}', '{}'"
+NOT_FOLLOWING = {
+    "number 0": _row("0"),
+    "below 0": _row("-1"),
+    "no number": _row("NULL"),
+    "a number that is taken": _row("4"),
+    "a gap": _row("seq + 2"),
+    "far ahead": _row("1000000"),
+    "the last number there is": _row("9223372036854775807"),
+    "the hash of another entry": _row("seq + 1", "prev_hash"),
+    "no hash": _row("seq + 1", "NULL"),
+    "the hash of none": _row("seq + 1", f"'{GENESIS}'"),
+    "one that follows, one that does not": f"{_row('seq + 1')} UNION ALL {_row('seq + 3')} ORDER BY 1",
+}
+
+
+@pytest.mark.parametrize("rows", NOT_FOLLOWING.values(), ids=NOT_FOLLOWING)
+def test_what_does_not_follow_the_newest_entry_is_refused(log: Registry, raw: Engine, run: Run, rows: str) -> None:
+    """The database lets an entry in with the next number and the newest entry's hash only, whoever writes it."""
+    with pytest.raises(SQLAlchemyError, match="must follow the newest"):
+        run(f"INSERT INTO audit_log ({COLUMNS}) {rows}")
+    created(log)
+    assert (True, 5) == (log.audit.verify().ok, log.audit.verify().checked)
+
+
+@pytest.mark.parametrize("rows", [_row("0"), _row("seq + 2"), _row("seq + 1", "prev_hash")], ids=["0", "gap", "hash"])
+def test_control_without_the_trigger_it_is_let_in(log: Registry, raw: Engine, run: Run, rows: str) -> None:
+    """The control: it was the trigger, and the chain shows what it would have let in."""
+    remove_audit_triggers(raw)
+    run(f"INSERT INTO audit_log ({COLUMNS}) {rows}")
+    assert not log.audit.verify().ok
+
+
+def test_a_first_entry_follows_no_other(reg: Registry, raw: Engine, run: Run) -> None:
+    """In an empty log it has the number 1 and the hash of none."""
+    for seq, prev_hash in [(0, GENESIS), (2, GENESIS), (1, "f" * 64)]:
+        with pytest.raises(SQLAlchemyError, match="must follow the newest"):
+            run(f"INSERT INTO audit_log ({COLUMNS}) VALUES ({seq}, {VALUES}, '{prev_hash}', 'h')")
+    created(reg)
+    assert (True, 1) == (reg.audit.verify().ok, reg.audit.verify().checked)
+
+
+def test_entries_that_follow_each_other_are_let_in_together(log: Registry, raw: Engine, run: Run) -> None:
+    """In one transaction, and in one statement: each row is compared with the one before it."""
+    with log._store.write() as session:
+        for number in range(3):
+            audit.append(session, log._store.clock, ADMIN, "model:test", ("model", str(number), "x"), {})
+    assert (True, 7) == (log.audit.verify().ok, log.audit.verify().checked)
+    head = log.audit.verify().head
+    run(f"INSERT INTO audit_log ({COLUMNS}) VALUES (8, {VALUES}, '{head}', 'h'), (9, {VALUES}, 'h', 'i')")
+
+
+END_ELSEWHERE = {
+    "a number ahead": "audit_seq = 9",
+    "a number behind": "audit_seq = 3",
+    "another hash": "audit_hash = 'f'",
+}
 ODD_END = {"no number": "audit_seq = 'x'", "a blob for a number": "audit_seq = X'00'", "a blob": "audit_hash = X'00'"}
+
+
+@pytest.mark.parametrize("edit", END_ELSEWHERE.values(), ids=END_ELSEWHERE)
+def test_a_change_does_not_go_on_behind_another_end(log: Registry, run: Run, edit: str) -> None:
+    """Where the store's note of the log's end was edited, nothing is changed, and the message names the command."""
+    _refuses_changes(log, run, edit)
 
 
 @ON_SQLITE

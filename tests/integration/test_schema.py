@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, inspect, text
@@ -18,10 +19,34 @@ from registry import Registry, Settings, errors
 from registry.store import SCHEMA_VERSION, Store
 from registry.tables import Base
 from tests import postgres
-from tests.factories import KEY_A, created, generation
+from tests.factories import KEY_A, created, generation, ollama
 from tests.sabotage import plain_engine, remove_constraints
 
 Connect = Callable[[Settings], Registry]
+FROM_0004_TO_0003 = {
+    "sqlite": ("DROP TRIGGER audit_log_follows",),
+    "postgresql": ("DROP TRIGGER audit_log_follows ON audit_log", "DROP FUNCTION audit_log_follows"),
+}
+OLD_ENTRIES = (  # as revision 0003 wrote them
+    (
+        *(1, "2026-03-01 09:30:00.000000", "alice@example.com", "admin", "oidc", "model:create", "model", "7d0c"),
+        'Größe 東京 🙂 "q" \\ \u2028',
+        '{"api_key":[null,"set"],"config.tags":[null,[]],"config.temperature":[null,0.7],"config.top_p":[null,1.0],'
+        '"name":[null,"Größe"]}',
+        "{}",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "9dcda776b991bb32d686be0c626949129a06d47024e38f25c1a84cc361cef216",
+    ),
+    (
+        *(2, "2026-03-01 09:31:02.000450", "alice@example.com", "admin", "oidc", "model:test", "model", "7d0c"),
+        "Größe",
+        "{}",
+        '{"big":1180591620717411303424,"cost":1e-07,"far":1e+300,"kind":"wrong_key","latency_ms":95,"ok":false,'
+        '"tab":"a\\tb\x7f","zero":-0.0}',
+        "9dcda776b991bb32d686be0c626949129a06d47024e38f25c1a84cc361cef216",
+        "47e21fc9dab33b49a5af7dc9f4c73e7687827d73a4526da76547c8f71b98ecf8",
+    ),
+)
 
 
 def _set_up(url: str) -> None:
@@ -104,10 +129,35 @@ def test_tests_of_an_older_store_are_of_what_is_there(store_url: str, raw: Engin
             table = Base.metadata.tables["model_states"]
             columns = {"model_id": models[name].id, "proxy_epoch": 0, "proxy_message": "", **state}
             connection.execute(table.insert().values(columns))
+        for statement in FROM_0004_TO_0003[raw.dialect.name]:
+            connection.execute(text(statement))
     _set_up(store_url)
     assert {"Same": True, "Changed": False, "Never tested": False} == {
         row.name: row.test_is_current for row in reg.models.overview()
     }
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_log_of_an_older_store_goes_on(
+    empty_url: str, connect: Connect, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A store from before `audit_log_follows`: its entries verify with the hashes that they have, and more follow."""
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lambda config, _, upgrade=command.upgrade: upgrade(config, "0003"))
+        _set_up(empty_url)
+    engine = plain_engine(empty_url)
+    mark, zone = ("?", "") if engine.dialect.name == "sqlite" else ("%s", "+00")
+    with engine.begin() as connection:
+        for seq, at, *texts in OLD_ENTRIES[:number]:
+            row = (seq, at + zone, *texts)
+            connection.exec_driver_sql(f"INSERT INTO audit_log VALUES ({', '.join(mark for _ in row)})", row)
+            connection.exec_driver_sql(f"UPDATE store SET audit_seq = {mark}, audit_hash = {mark}", (seq, texts[-1]))
+    engine.dispose()
+    _set_up(empty_url)
+    reg = connect(Settings(empty_url))
+    assert (True, number, number) == (reg.audit.verify().ok, reg.audit.verify().checked, len(reg.audit.find().entries))
+    created(reg, ollama())
+    assert (True, number + 1) == (reg.audit.verify().ok, reg.audit.verify().checked)
 
 
 def test_an_empty_sqlite_store_is_set_up_at_once(tmp_path: Path, connect: Connect) -> None:

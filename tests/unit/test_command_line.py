@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from registry import Actor, Registry, Settings, crypto
 from registry.__main__ import main
@@ -118,6 +118,27 @@ def test_migrate_grants_no_more_than_that(granted_url: str, statement: str) -> N
     with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), engine.begin() as connection:
         connection.execute(text(statement))
     engine.dispose()
+
+
+SHADOW = "CREATE TEMPORARY TABLE audit_log AS SELECT 98 AS seq, repeat('f', 64) AS hash"
+
+
+@pytest.mark.parametrize("before", ["SELECT 1", SHADOW, "SET search_path = pg_temp"], ids=["plain", "shadow", "path"])
+@pytest.mark.parametrize("number", [-1, 0, 1, 3, 99])
+def test_what_that_role_writes_follows_the_newest_entry(granted_url: str, number: int, before: str) -> None:
+    """It cannot number an entry otherwise than as the next, whichever table it puts in the place of the log."""
+    with Registry.connect(Settings(granted_url, [KEY_A])) as reg:
+        created(reg)
+        engine = create_engine(granted_url)
+        texts = ", ".join(["'x'"] * 7)
+        entry = f"{number}, now(), {texts}, '{{}}', '{{}}', repeat('f', 64), repeat('0', 64)"
+        with engine.begin() as connection:
+            connection.execute(text(before))
+            with pytest.raises(IntegrityError, match="must follow the newest"):
+                connection.execute(text(f"INSERT INTO public.audit_log VALUES ({entry})"))
+        engine.dispose()
+        created(reg)
+        assert (True, 2) == (reg.audit.verify().ok, reg.audit.verify().checked)
 
 
 def test_grant_needs_a_role_that_exists(postgresql_url: str) -> None:
