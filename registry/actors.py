@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
 
 from registry.errors import ForbiddenError
+from registry.secrecy import forgetful
 
 
 class Role(StrEnum):
@@ -69,6 +70,7 @@ def reads(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
     """Let only these roles call a reading method of a bound handle. A bare `Registry` is trusted code and reads all."""
 
     def decorate(method: Method[A, P, R]) -> Method[A, P, R]:
+        @forgetful
         @functools.wraps(method)
         def checked(self: A, /, *args: P.args, **kwargs: P.kwargs) -> R:
             if self.actor is not None:
@@ -88,6 +90,7 @@ def changes(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
     """
 
     def decorate(method: Method[A, P, R]) -> Method[A, P, R]:
+        @forgetful
         @functools.wraps(method)
         def checked(self: A, /, *args: Any, **kwargs: Any) -> R:
             named = kwargs.pop("actor", None)

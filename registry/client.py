@@ -29,6 +29,7 @@ from registry.plan import alias_of
 from registry.providers import PROVIDERS
 from registry.proxy import ProxyApi
 from registry.records import KeyStatus, KeyUse, Model, ModelType, RotationReport, Status
+from registry.secrecy import Unpickled, forgetful
 from registry.settings import Settings
 from registry.store import Clock, Store, utcnow
 from registry.sync import Follower, Proxy
@@ -38,7 +39,7 @@ _ASK = "Ask for a model alone, for a type alone, or for a type of a knowledge ba
 
 
 @dataclass(frozen=True, slots=True)
-class ResolvedModel:
+class ResolvedModel(Unpickled):
     """The model to use, with what it takes to call it. The key is shown by nothing but its ``get_secret_value()``."""
 
     model: Model
@@ -46,6 +47,7 @@ class ResolvedModel:
     proxy_url: str | None = None
     proxy_key: SecretStr | None = None
 
+    @forgetful
     def litellm_params(self) -> dict[str, Any]:
         """Arguments for ``litellm.completion`` or ``litellm.embedding``: ``model``, ``api_base``, ``api_key`` and what
         else the provider needs. Through the LiteLLM proxy where one is configured, else to the provider.
@@ -89,6 +91,7 @@ class Registry:
         self.audit = Audit(store, actor)
 
     @classmethod
+    @forgetful
     def connect(cls, settings: Settings | None = None, *, clock: Clock = utcnow) -> Registry:
         """Connect to the store that the settings name, by default those of the environment.
 

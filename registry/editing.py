@@ -97,15 +97,20 @@ def delta(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tupl
 
 def sealed(keyring: Keyring, row: ModelRow, key: SecretStr) -> tuple[str | None, str | None]:
     """Ciphertext and key id to store. The same key typed again keeps its ciphertext: nothing changed."""
-    binding = queries.binding_of(row)
-    if row.api_key is not None:
-        try:
-            if keyring.open(row.api_key, binding) == key:
-                return row.api_key, row.api_key_id
-        except DecryptionError:
-            pass  # it cannot be compared, so the new key takes its place
-    found = keyring.seal(key, binding)
+    if readable_key(keyring, row) == key:
+        return row.api_key, row.api_key_id
+    found = keyring.seal(key, queries.binding_of(row))
     return found.ciphertext, found.key_id
+
+
+def readable_key(keyring: Keyring | None, row: ModelRow) -> SecretStr | None:
+    """The stored key; None where there is none, or none that can be opened and so compared."""
+    if row.api_key is None or keyring is None:
+        return None
+    try:
+        return keyring.open(row.api_key, queries.binding_of(row))
+    except DecryptionError:
+        return None
 
 
 def save(

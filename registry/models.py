@@ -240,6 +240,8 @@ class Models:
                     f"“{row.name}” was changed by somebody else in the meantime. Load it again and repeat your edit."
                 )
             whole = editing.merged(row, given)
+            if "api_key" not in given:
+                validation.refuse_key_in_fields(whole, editing.readable_key(self._keyring, row), given)
             self._policy.check(queries.origin_of(whole.provider, whole.api_endpoint))
             before, old_contract = queries.described(row), contract(row)
             editing.fill(row, whole)

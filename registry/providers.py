@@ -21,6 +21,11 @@ PLACEHOLDER_KEY = (
     "none"  # sent where a provider takes no key: without any, LiteLLM would look one up in the environment
 )
 
+DUMMY_KEYS = frozenset(
+    {PLACEHOLDER_KEY, "EMPTY", "ollama", "lm-studio", "not-needed", "no-key-required", "sk-no-key-required"}
+)
+"""What the documentation of servers that check no key says to send as one; see docs/providers.md."""
+
 
 class Need(StrEnum):
     """Whether a provider needs a connection field."""

@@ -15,6 +15,7 @@ from registry.actors import Role
 from registry.egress import Policy
 from registry.endpoints import parse_endpoint
 from registry.errors import SettingsError
+from registry.secrecy import Unpickled, forgetful
 
 STORE_FILE = "registry.db"
 KEY_FILE = "fernet.key"
@@ -35,7 +36,7 @@ M = TypeVar("M", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Unpickled):
     """How to reach the store and the proxy, and the keys.
 
     Attributes:
@@ -72,6 +73,7 @@ class Settings:
     data_dir: Path | None = None
     embedded: bool = False
 
+    @forgetful
     def __init__(
         self,
         database_url: str = "",
@@ -110,6 +112,7 @@ class Settings:
         put(self, "embedded", _flag("embedded", embedded))
 
     @classmethod
+    @forgetful
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read ``REGISTRY_*`` and ``LITELLM_*`` from the environment, which is left untouched, and from files that it
         names: those of `SECRETS`.
@@ -143,6 +146,7 @@ class Settings:
         )
 
     @classmethod
+    @forgetful
     def for_dashboard(cls, folder: Path | str, environ: Mapping[str, str] | None = None) -> Settings:
         """The environment's settings; where they name no store, the embedded one, in their folder or else ``folder``.
 

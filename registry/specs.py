@@ -30,6 +30,7 @@ from pydantic.fields import FieldInfo
 from registry import faults
 from registry.errors import InvalidModelError
 from registry.records import ModelType, Status
+from registry.secrecy import forgetful
 
 MAX_NAME = 255
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -109,6 +110,7 @@ class Checked(BaseModel):
         InvalidModelError: ``fields`` says what is wrong where.
     """
 
+    @forgetful
     def __init__(self, /, **data: Any) -> None:
         known = {name: value for name, value in data.items() if name in type(self).model_fields}
         fields = {faults.shown(name): faults.UNKNOWN for name in data if name not in known}

@@ -69,6 +69,7 @@ class Tester:
             is_edited = "api_key" in given or _called(spec) != _called(as_saved)
             if row.api_key is not None and "api_key" not in given:
                 spec = spec.model_copy(update={"api_key": _opened(row, self._keyring)})
+                validation.refuse_key_in_fields(spec, spec.api_key, given)
             state = session.get(ModelStateRow, row.id)
             is_followed = state is not None and state.proxy_version == row.version
             is_served = is_followed and not is_edited and row.status != Status.INACTIVE

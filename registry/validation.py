@@ -6,15 +6,16 @@ No message ever repeats the input: it may be a secret that was pasted into the w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Container, Iterator, Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 
 from registry import endpoints
 from registry.errors import InvalidInputError, InvalidModelError
 from registry.faults import REQUIRED, shown
-from registry.providers import PROVIDERS, Need, Provider
+from registry.providers import DUMMY_KEYS, PROVIDERS, Need, Provider
 from registry.records import ModelType, Status
 from registry.specs import (
     CONFIGS,
@@ -33,6 +34,11 @@ from registry.specs import (
 
 MAX_KEY = 4096
 _MASKS = ("***", "...")
+_LIKE_A_KEY: Final = 16  # characters; a shorter key can be a part of a word
+_HOLDS_KEY: Final = (
+    "Holds the API key. Take it out: this is shown, and stands in the audit log. Where a field needs this text, the "
+    "key is no secret: have the provider make another."
+)
 
 Errors = dict[str, str]
 C = TypeVar("C", bound=Checked)
@@ -69,7 +75,45 @@ def parse_create(
     if errors or spec is None or config is None:
         raise InvalidModelError(errors)
     parsed = {"api_endpoint": endpoint, "api_key": key, "connection": connection}
-    return spec.model_copy(update={**parsed, "config": config.model_dump(mode="json")})
+    whole = spec.model_copy(update={**parsed, "config": config.model_dump(mode="json")})
+    refuse_key_in_fields(whole, key)
+    return whole
+
+
+def refuse_key_in_fields(spec: ModelCreate, key: SecretStr | None, among: Container[str] | None = None) -> None:
+    """Make sure that no field of a model but that for it holds its key: those are shown and logged.
+
+    A key of 16 characters or more is found inside a text, any key where it is the whole text, but for those that the
+    providers' documentation gives to everybody.
+
+    Args:
+        key: the one that is typed, or the stored one that stays.
+        among: the fields that are looked at; all if left out.
+
+    Raises:
+        InvalidModelError: one does.
+    """
+    text = key.get_secret_value() if key else ""
+    if not text or text in DUMMY_KEYS:
+        return
+    found = {path for path, shown in _texts(spec) if _holds(shown, text) or _holds(unquote(shown), text)}
+    if among is not None:
+        found = {path for path in found if path.partition(".")[0] in among}
+    if found:
+        raise InvalidModelError(dict.fromkeys(sorted(found), _HOLDS_KEY))
+
+
+def _texts(spec: ModelCreate) -> Iterator[tuple[str, str]]:
+    """Each text of a model, with the path of its field."""
+    yield from (("name", spec.name), ("model_id", spec.model_id), ("api_endpoint", spec.api_endpoint or ""))
+    for part, values in (("connection", spec.connection), ("config", spec.config)):
+        for name, value in values.items():
+            for each in value if isinstance(value, list | tuple) else (value,):
+                yield f"{part}.{name}", str(each)
+
+
+def _holds(text: str, key: str) -> bool:
+    return key == text or (len(key) >= _LIKE_A_KEY and key in text)
 
 
 def parse_test(

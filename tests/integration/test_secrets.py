@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import traceback
 from collections.abc import Callable
@@ -12,9 +13,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from registry import ModelCreate, ModelUpdate, Registry, Settings
+from registry import ModelCreate, ModelUpdate, Registry, Settings, Status, errors
 from registry.crypto import Keyring
 from registry.errors import DecryptionError, EndpointChangedError, RegistryError
+from registry.models import Models
+from registry.providers import DUMMY_KEYS
 from registry.tables import Base
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, bound, created, generation, ner, ollama
 from tests.sabotage import refuse_audit_entries, stored_bytes
@@ -139,6 +142,134 @@ def test_no_error_tells_a_key(reg: Registry, connect: Connect, store_url: str, r
         told += f"{link!r}{vars(link)}"
         link = link.__cause__ or link.__context__  # type: ignore[assignment]  # the chain is of any exceptions
     assert (False, False) == (CANARY in told, "SELECT" in "".join(traceback.format_exception(caught.value)))
+
+
+def frames_with(error: BaseException | None, *secrets: str) -> set[str]:
+    """The functions of the library in whose local variables an error, or one behind it, has left one of these."""
+    found = set()
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            is_ours = str(frame.f_globals.get("__name__")).startswith("registry")
+            if is_ours and any(secret in repr(frame.f_locals) for secret in secrets):
+                found.add(frame.f_code.co_name)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+@pytest.mark.parametrize("case", [*CASES, *MORE_CASES])
+def test_no_frame_keeps_a_key(reg: Registry, connect: Connect, store_url: str, raw: Engine, case: str) -> None:
+    """What an error leaves of the library's own local variables, which reports of errors write down."""
+    failures = _failures(reg, connect(Settings(store_url, [KEY_B])))
+    if case == "audit refused":
+        refuse_audit_entries(raw)
+    with pytest.raises(RegistryError) as caught:
+        failures[case]()
+    assert set() == frames_with(caught.value, CANARY, KEY_A, KEY_B)
+
+
+PASSWORD = "very-secret-word-of-a-database"
+AT_START: dict[str, Callable[[], object]] = {
+    "nobody there": lambda: Registry.connect(Settings(f"postgresql+psycopg://u:{PASSWORD}@127.0.0.1:1/x", [KEY_A])),
+    "a bad port": lambda: Registry.connect(Settings(f"postgresql+psycopg://u:{PASSWORD}@127.0.0.1:99999/x", [KEY_A])),
+    "a bad parameter": lambda: Registry.connect(Settings(f"postgresql+psycopg://127.0.0.1/x?passwort={PASSWORD}")),
+    "no store": lambda: Registry.connect(Settings("sqlite:////dev/null/x.db", [KEY_A])),
+    "a bad key": lambda: Registry.connect(Settings("sqlite://", [f"{PASSWORD}-"])),
+    "a bad setting": lambda: Settings(f"postgresql+psycopg://u:{PASSWORD}@h/x", [KEY_A], auth="nobody"),
+    "a bad variable": lambda: Settings.from_env({"REGISTRY_FERNET_KEYS": KEY_A, "REGISTRY_AUTH": "nobody"}),
+    "a bad model": lambda: ModelCreate(**generation(name=7)),
+}
+
+
+@pytest.mark.parametrize("case", AT_START)
+def test_no_frame_keeps_a_key_or_password_at_the_start(case: str) -> None:
+    """Nor does the error say it."""
+    with pytest.raises(RegistryError) as caught:
+        AT_START[case]()
+    assert set() == frames_with(caught.value, PASSWORD, KEY_A, CANARY)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+def test_control_a_key_that_a_frame_keeps_is_found(reg: Registry) -> None:
+    """The same call without what clears up behind it."""
+    with pytest.raises(RegistryError) as caught:
+        inspect.unwrap(Models.create)(reg.models, generation(api_endpoint="x", name="Taken"), actor=ADMIN)
+    assert "create" in frames_with(caught.value, CANARY)
+
+
+def test_what_holds_secrets_is_not_pickled(reg: Registry, settings: Settings) -> None:
+    """A copy is as good as the original, and goes nowhere."""
+    created(reg, generation(is_default=True))
+    for holder in (settings, reg.resolve(type="generation")):
+        assert holder == copy.copy(holder) == copy.deepcopy(holder)
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            with pytest.raises(TypeError, match="not pickled"):
+                pickle.dumps([holder], protocol)
+
+
+SHORT = "sk-short"
+HOLDING: dict[str, tuple[dict[str, Any], str]] = {
+    "name": ({"name": f"Model of {CANARY}"}, "name"),
+    "model id": ({"model_id": CANARY}, "model_id"),
+    "endpoint": ({"api_endpoint": f"https://api.openai.com/{CANARY}/v1"}, "api_endpoint"),
+    "endpoint, escaped": ({"api_endpoint": f"https://api.openai.com/{CANARY.replace('-', '%2D')}/v1"}, "api_endpoint"),
+    "connection": ({"connection": {"organization": f"org-{CANARY}"}}, "connection.organization"),
+    "tags": ({"config": {"tags": ["fast", CANARY]}}, "config.tags"),
+    "short, as a whole": ({"name": SHORT, "api_key": SHORT}, "name"),
+}
+
+
+@pytest.fixture(params=["create", "update", "update, the key alone", "test", "test of an edit"])
+def saving(request: pytest.FixtureRequest, reg: Registry) -> Callable[[dict[str, Any]], object]:
+    """Each way in which what is typed comes in."""
+
+    def save(given: dict[str, Any]) -> object:
+        if request.param == "create":
+            return reg.models.create(generation(**given), actor=ADMIN)
+        if request.param == "test":
+            return reg.models.test(generation(**given), actor=ADMIN)
+        key = given.pop("api_key", CANARY)
+        if request.param == "update, the key alone":
+            model = created(reg, generation(**given, api_key="sk-another-key-of-it"))
+            return reg.models.update(model.id, {"api_key": key}, version=1, actor=ADMIN)
+        model = created(reg, generation(api_key=key))
+        if request.param == "update":
+            return reg.models.update(model.id, given, version=1, actor=ADMIN)
+        return reg.models.test(model.id, given, actor=ADMIN)
+
+    return save
+
+
+@pytest.mark.parametrize("place", HOLDING)
+def test_a_key_in_another_field_is_refused(
+    reg: Registry, saving: Callable[[dict[str, Any]], object], raw: Engine, place: str
+) -> None:
+    """Where it would be shown and logged: at that field, without repeating it, and before anything is written."""
+    given, field = HOLDING[place]
+    with pytest.raises(errors.InvalidModelError) as refused:
+        saving(dict(given))
+    assert [field] == list(refused.value.fields)
+    assert "Take it out" in refused.value.fields[field]
+    key = given.get("api_key", CANARY)
+    assert key not in str(refused.value)
+    assert not [entry for entry in reg.audit.find(search=key).entries if entry.action != "model:create"]
+
+
+@pytest.mark.parametrize("key", [*sorted(DUMMY_KEYS), "gpt", "4o-mini"])
+def test_what_is_no_secret_may_stand_in_another_field(reg: Registry, key: str) -> None:
+    """The words that stand for a key where none is asked for, and a short one that is a part of another word."""
+    name = key if key in DUMMY_KEYS else f"The gpt-4o-mini {key}"
+    spec = generation(provider="openai_compatible", api_endpoint="http://127.0.0.1:1/v1", api_key=key, name=name)
+    model = created(reg, spec)
+    assert (name, True) == (model.name, model.has_api_key)
+
+
+def test_a_model_that_holds_its_key_can_be_mended(reg: Registry, raw: Engine) -> None:
+    """One from before: what does not touch that field goes on, and so does taking it out."""
+    model = created(reg)
+    with raw.begin() as connection:
+        connection.execute(text("UPDATE models SET model_id = :key"), {"key": CANARY})
+    assert Status.INACTIVE == reg.models.update(model.id, {"status": "inactive"}, version=1, actor=ADMIN).status
+    assert "gpt-4o" == reg.models.update(model.id, {"model_id": "gpt-4o"}, version=2, actor=ADMIN).model_id
 
 
 @pytest.mark.parametrize(

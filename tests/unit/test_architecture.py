@@ -30,7 +30,7 @@ ORDER = (
     {"specs", "called", "crypto", "settings"},
     {"egress", "arguments"},
     {"faults", "providers", "records", "endpoints", "actors", "filelock", "forks", "patience", "scrub"},
-    {"errors"},
+    {"errors", "secrecy"},
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 

@@ -1,0 +1,56 @@
+"""Keeps secrets out of what others write down by themselves: pickles, and the local variables in reports of errors."""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn, ParamSpec, Self, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Unpickled:
+    """Holds secrets in clear and never changes: a copy is the same object, and a pickle there is none."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} holds secrets in clear and is not pickled. Have the other process read its own "
+            "settings, and resolve the model itself."
+        )
+
+
+def forgetful(function: Callable[P, R]) -> Callable[P, R]:
+    """Clear the local variables of all that an error left on its way out of this function: they hold keys in clear, and
+    whoever reports errors may write them down."""
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:
+            del args, kwargs
+            _forget(error)
+            raise
+
+    return called
+
+
+def _forget(error: BaseException | None) -> None:
+    seen = set[int]()
+    left = [error]
+    while left:
+        each = left.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            left += [each.__cause__, each.__context__]
