@@ -86,6 +86,8 @@ def _verify(options: argparse.Namespace) -> None:
     if not report.ok:
         raise StoreError(f"The audit log is intact up to entry {report.checked:,}. {report.reason}")
     print(f"The audit log is intact: {report.checked:,} entries.")
+    if report.checked:
+        print(f"Note outside the database: entry {report.checked}, hash {report.head}")
 
 
 def _sync(options: argparse.Namespace) -> int:

@@ -148,16 +148,43 @@ def test_grant_needs_a_role_that_exists(postgresql_url: str) -> None:
 
 
 def test_verify_tells_an_intact_log_from_an_altered_one(store_url: str, reg: Registry, raw: Engine) -> None:
-    """Exit code 0 and the number of entries, or 1 and the first entry that is not as it was written."""
+    """Exit code 0, the number of entries and the newest one's hash, or 1 and the first entry that is not as it was
+    written."""
     variables = {"REGISTRY_DATABASE_URL": store_url, "REGISTRY_FERNET_KEYS": KEY_A}
+    done = run("verify", **variables)
+    assert (done.returncode, done.stdout) == (0, "The audit log is intact: 0 entries.\n")
     created(reg)
     created(reg)
     done = run("verify", **variables)
-    assert (done.returncode, done.stdout) == (0, "The audit log is intact: 2 entries.\n")
+    told = f"The audit log is intact: 2 entries.\nNote outside the database: entry 2, hash {_newest_hash(reg)}\n"
+    assert (done.returncode, done.stdout) == (0, told)
     remove_audit_triggers(raw)
     with raw.begin() as connection:
         connection.execute(text("UPDATE audit_log SET actor = 'somebody else' WHERE seq = 2"))
     assert_refused(run("verify", **variables), "intact up to entry 1. Entry 2 was altered.")
+
+
+def _newest_hash(reg: Registry) -> str:
+    return reg.audit.find(limit=1).entries[0].hash
+
+
+@pytest.mark.parametrize(
+    "edit",
+    ["at = 'yesterday'", "changes = 'no json'", "changes = CAST(X'7bff' AS TEXT)", "actor = X'00'"],
+    ids=["time", "json", "bytes", "blob"],
+)
+def test_verify_names_what_cannot_be_read(sqlite_url: str, edit: str) -> None:
+    """In one line, as what was altered."""
+    with Registry.connect(Settings(sqlite_url, [KEY_A])) as reg:
+        created(reg)
+        created(reg)
+    engine = create_engine(sqlite_url)
+    remove_audit_triggers(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE audit_log SET {edit} WHERE seq = 2"))
+    engine.dispose()
+    done = run("verify", REGISTRY_DATABASE_URL=sqlite_url, REGISTRY_FERNET_KEYS=KEY_A)
+    assert_refused(done, "intact up to entry 1. Entry 2 was altered.")
 
 
 KEYS = {"new": KEY_B, "old": KEY_A, "both": f"{KEY_B},{KEY_A}"}

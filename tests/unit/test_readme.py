@@ -88,6 +88,12 @@ def test_the_documented_check_agrees_with_the_library(log: Path) -> None:
     ("statement", "message"),
     [
         ("UPDATE audit_log SET actor = 'nobody' WHERE seq = 2", "changed at entry 2"),
+        ("UPDATE audit_log SET changes = replace(changes, ',', ', ') WHERE seq = 2", "changed at entry 2"),
+        ("UPDATE audit_log SET changes = 'no json' WHERE seq = 2", "changed at entry 2"),
+        ("UPDATE audit_log SET changes = CAST(changes AS BLOB) WHERE seq = 2", "changed at entry 2"),
+        ("UPDATE audit_log SET actor = CAST(X'ff' AS TEXT) WHERE seq = 2", "changed at entry 2"),
+        ("UPDATE audit_log SET at = replace(at, ' ', 'T') WHERE seq = 2", "changed at entry 2"),
+        ("UPDATE audit_log SET at = 5 WHERE seq = 2", "changed at entry 2"),
         ("DELETE FROM audit_log WHERE seq = 3", "changed at entry 3"),
         ("DELETE FROM audit_log WHERE seq = 4", "newest entries are missing"),
     ],
