@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from registry import Actor, Registry, Settings, errors
 from registry.crypto import Binding, Keyring
-from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, SERVICE, VIEWER, created, ollama
+from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, SERVICE, VIEWER, created, generation, ollama
 from tests.fake_proxy import FakeProxy
 from tests.providers import Listener, Provider, model_at
 
@@ -117,6 +117,29 @@ def test_no_byte_of_a_key_comes_elsewhere(
     WAYS[way](stage, monkeypatch)
     found = pairs(settings, actor, [stage.model.id, stage.bare.id], connect)
     assert [] == led_astray(found, server)
+    assert CANARY.encode() not in canary.received
+
+
+@pytest.mark.parametrize("stored", ["http://[::1]{port}/v1", "http://[::1]:{port}@[::1]/v1", "HTTP://[::1]/v1"])
+def test_an_address_that_is_not_as_it_is_stored_leads_no_key_to_another_port(
+    reg: Registry,
+    raw: Engine,
+    settings: Settings,
+    connect: Callable[[Settings], Registry],
+    canary: Listener,
+    stored: str,
+) -> None:
+    """Two readers may find two ports in it: the key, which was entered for the one, is handed out for neither."""
+    model = created(reg, generation(api_endpoint="http://[::1]/v1"))
+    with raw.begin() as connection:
+        endpoint = {"url": stored.format(port=canary.url.rpartition(":")[2]), "id": model.id}
+        connection.execute(
+            text("UPDATE models SET version = version + 1, api_endpoint = :url WHERE id = :id"), endpoint
+        )
+    found = list(pairs(settings, ADMIN, [model.id], connect))
+    assert [] == [pair for pair in found if CANARY in pair[0]]
+    with pytest.raises(errors.UnsafeEndpointError):
+        reg.resolve(model.id)
     assert CANARY.encode() not in canary.received
 
 
