@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 from registry import Registry, Role
-from registry.errors import ContractError, NotFoundError, RegistryError, StaleVersionError
+from registry.errors import ContractError, NotFoundError, RegistryError, StaleVersionError, StoredValueError
 from registry.providers import PROVIDERS, Provider, providers_for
 from registry.records import KnowledgeBase, Model, ModelType, Status
 
@@ -55,7 +55,11 @@ def _form(reg: Registry) -> Form | None:
         return forms.load(reg.models.get(id) if id else None)
     except NotFoundError:
         _missing()
-        return None
+    except StoredValueError as error:
+        st.title("This model cannot be read", anchor=False)
+        st.error(plain(error.message), icon=":material/error:")
+        routes.link_to_models()
+    return None
 
 
 def _missing() -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from registry import editing
+from registry import audit, editing
 from registry.actors import Actor
 from registry.errors import DefaultModelError, InactiveModelError
-from registry.queries import default_ids, fetch
+from registry.queries import default_ids
 from registry.records import ModelType, Status
 from registry.store import Clock
 from registry.tables import DefaultRow, ModelRow
@@ -31,7 +31,7 @@ def make(session: Session, clock: Clock, actor: Actor, row: ModelRow) -> None:
     elif pointer.model_id == row.id:
         return
     else:
-        before = fetch(session, pointer.model_id).name
+        before = _name(session, pointer)
         pointer.model_id = row.id
     session.flush()
     editing.log(session, clock, actor, "model:set_default", row, {"default": (before, row.name)})
@@ -56,7 +56,13 @@ def clear(session: Session, clock: Clock, actor: Actor, kind: ModelType) -> None
     """Leave a type without a default."""
     pointer = session.get(DefaultRow, kind.value)
     if pointer is not None:
-        row = fetch(session, pointer.model_id)
+        target = ("model", pointer.model_id, _name(session, pointer) or kind.value)
         session.delete(pointer)
         session.flush()
-        editing.log(session, clock, actor, "model:clear_default", row, {"is_default": (True, False)})
+        audit.append(session, clock, actor, "model:clear_default", target, {"is_default": (True, False)})
+
+
+def _name(session: Session, pointer: DefaultRow) -> str | None:
+    """The name of the default, None where an edit by SQL made it point to nothing."""
+    row = session.get(ModelRow, pointer.model_id)
+    return row.name if row else None

@@ -19,6 +19,7 @@
     ├── InactiveModelError         only an active model can be used for this
     ├── ForbiddenError             the actor's role does not allow this
     ├── DecryptionError            a stored key cannot be read with the configured keys
+    ├── StoredValueError           what an edit by SQL has put into a row cannot be read
     └── ProxyError                 the LiteLLM proxy refused or did not answer
 
 Messages are written for the administrator who will read them: what is wrong, and what to do.
@@ -125,6 +126,10 @@ class ForbiddenError(RegistryError):
 
 class DecryptionError(RegistryError):
     """A stored key cannot be read with the configured encryption keys."""
+
+
+class StoredValueError(RegistryError):
+    """A row of the store holds what the registry never writes: it was edited by SQL; ``fields`` says where."""
 
 
 class ProxyError(RegistryError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from registry import arguments, audit, queries, validation
@@ -131,9 +131,7 @@ class KnowledgeBases:
             row = _row(session, arguments.knowledge_base("id", id))
             delta = audit.diff(_described(session, row), {})
             target = ("knowledge_base", row.id, row.name)
-            for binding in _bindings(session, row.id).values():
-                session.delete(binding)
-            session.flush()
+            session.execute(delete(BindingRow).where(BindingRow.knowledge_base_id == row.id))
             session.delete(row)
             session.flush()
             audit.append(session, self._store.clock, actor, "knowledge_base:remove", target, delta)
@@ -201,11 +199,18 @@ def _check_contract(
     if base.contract is not None and new != base.contract and not reindexed:
         users = [_one(session, base.id)]
         raise ContractError(
-            f"“{base.name}” holds vectors made by {base.contract['model_id']} of {base.contract['provider']}. "
+            f"“{base.name}” holds vectors made by {_maker(base.contract)}. "
             "Index it again with the other model, then bind it with reindexed=True.",
             users,
         )
     base.contract = dict(new) if new is not None else None
+
+
+def _maker(contract: Mapping[str, Any]) -> str:
+    """What made vectors under a contract, as far as it can be read."""
+    parts = [contract.get(part) for part in ("model_id", "provider")] if isinstance(contract, dict) else []
+    texts = [part for part in parts if isinstance(part, str)]
+    return " of ".join(texts) if len(texts) == 2 else "a model that cannot be read any more"
 
 
 def _bindings(session: Session, id: str) -> dict[str, BindingRow]:

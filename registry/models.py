@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
@@ -20,10 +21,11 @@ from registry.errors import (
     DefaultModelError,
     SettingsError,
     StaleVersionError,
+    StoredValueError,
 )
 from registry.knowledge_bases import move_bindings
 from registry.probe import Carrier
-from registry.queries import bases_using, contract, default_ids, fetch
+from registry.queries import MOST_VERSIONS, bases_using, contract, default_ids, fetch, fetch_any
 from registry.records import (
     FrozenDict,
     Model,
@@ -37,7 +39,6 @@ from registry.specs import ModelCreate, ModelUpdate
 from registry.store import Store
 from registry.tables import DefaultRow, ModelRow
 
-_MOST_VERSIONS: Final = 2**31 - 1
 _UNTOLD: Final[dict[str, Any]] = {
     "in_step": True,
     "proxy_message": "",
@@ -93,16 +94,19 @@ class Models:
     ) -> list[Model]:
         """The models that match, by name. ``search`` looks in names, model ids and providers, in any case.
 
-        A filter that is an empty text filters nothing.
+        A filter that is an empty text filters nothing. A model that cannot be read is left out; `overview` has it.
 
         Raises:
             InvalidInputError: there is no such type or status, or a filter is no text.
         """
         conditions = (*queries.matching(type, provider, status, search), *self._visible())
+        found = []
         with self._store.read() as session:
             chosen = default_ids(session)
-            rows = session.scalars(select(ModelRow).where(*conditions).order_by(ModelRow.name_key))
-            return [self._record(row, chosen) for row in rows]
+            for row in session.scalars(select(ModelRow).where(*conditions).order_by(ModelRow.name_key)):
+                with suppress(StoredValueError):
+                    found.append(self._record(row, chosen))
+        return found
 
     @reads(*EVERYONE)
     def overview(
@@ -128,7 +132,9 @@ class Models:
         columns = (ModelRow.type, ModelRow.status)
         statement = select(*columns, func.count()).where(*self._visible()).group_by(*columns)
         with self._store.read() as session:
-            return {(ModelType(kind), Status(status)): number for kind, status, number in session.execute(statement)}
+            rows = session.execute(statement).all()
+        known = [row for row in rows if row[0] in list(ModelType) and row[1] in list(Status)]
+        return {(ModelType(kind), Status(status)): number for kind, status, number in known}
 
     @reads(*EVERYONE)
     def default(self, type: ModelType | str) -> Model | None:
@@ -136,6 +142,7 @@ class Models:
 
         Raises:
             InvalidInputError: there is no such type.
+            StoredValueError: the model cannot be read.
         """
         kind = arguments.member(ModelType, "type", type)
         pointer = select(DefaultRow.model_id).where(DefaultRow.type == kind.value).scalar_subquery()
@@ -157,11 +164,11 @@ class Models:
             NotFoundError: there is no such model.
         """
         with self._store.read() as session:
-            row = fetch(session, id_or_name)
+            row = fetch_any(session, id_or_name)
             users = bases_using(session, row.id)
             others = (ModelRow.type == row.type, ModelRow.status == Status.ACTIVE.value, ModelRow.id != row.id)
             rows = session.scalars(select(ModelRow).where(*others)) if users else ()
-            fitting = [other.id for other in rows if contract(other) == contract(row)]
+            fitting = [other.id for other in rows if contract(other) == contract(row) and not queries.faults(other)]
             candidates = queries.summaries(session, (ModelRow.id.in_(fitting),)) if fitting else []
             return Reassignment(tuple(users), tuple(candidates))
 
@@ -232,7 +239,7 @@ class Models:
             DefaultModelError: it is the default, and could no longer be.
         """
         given = validation.parse_update(edit)
-        version = arguments.whole("version", version, 1, _MOST_VERSIONS)
+        version = arguments.whole("version", version, 1, MOST_VERSIONS)
         with self._store.write() as session:
             row = fetch(session, id_or_name)
             if row.version != version:
@@ -314,9 +321,10 @@ class Models:
             InUseError: KBs use it and ``reassign_to`` is not given; ``knowledge_bases`` names them.
             InactiveModelError: the model to move to is not active.
             ContractError: the model to move to has another type or another embedding contract.
+            StoredValueError: the model to move to cannot be read. The one to delete need not be readable.
         """
         with self._store.write() as session:
-            row = fetch(session, id_or_name)
+            row = fetch_any(session, id_or_name)
             if row.id in default_ids(session):
                 raise DefaultModelError(
                     f"“{row.name}” is the default {row.type} model. Make another model the default first."

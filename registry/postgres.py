@@ -13,13 +13,17 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 import psycopg
+from psycopg.abc import AdaptContext, Buffer
+from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_attempts
-from psycopg.pq import Conninfo
+from psycopg.pq import Conninfo, Format
+from psycopg.types.datetime import TimestamptzLoader
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError
 
 from registry.errors import SettingsError
 from registry.patience import end_of_all, end_of_wait
+from registry.tables import UNREADABLE, read_object
 
 _POOL_SECONDS: Final = 4
 _CONNECT_SECONDS: Final = 4
@@ -48,6 +52,22 @@ class Connection(psycopg.Connection[Any]):
             raise
 
 
+class _Time(Loader):
+    """Reads a time as psycopg does; one that only PostgreSQL knows, such as infinity, as `UNREADABLE`: else nothing of
+    the whole result could be read."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        usual = psycopg.adapters.get_loader(oid, Format.TEXT) or TimestamptzLoader
+        self._usual = usual(oid, context)
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return self._usual.load(data)
+        except psycopg.DataError:
+            return UNREADABLE
+
+
 def engine(url: URL, lock_seconds: int) -> Engine:
     """An engine on connections that give up, and that are tried when they come from the pool.
 
@@ -60,6 +80,7 @@ def engine(url: URL, lock_seconds: int) -> Engine:
     made = create_engine(
         url.set(query={}),  # it is shown with the engine, and only hides the password before the host
         hide_parameters=True,
+        json_deserializer=read_object,
         pool_pre_ping=True,
         pool_timeout=_POOL_SECONDS,
         connect_args=_parameters(url, lock_seconds),
@@ -125,9 +146,12 @@ def _connected(options: dict[str, Any]) -> Connection:
         share = max(_LEAST_CONNECT_SECONDS, min(_CONNECT_SECONDS, left / (len(addresses) - number)))
         given: dict[str, Any] = {"connect_timeout": share, **address}
         try:
-            return Connection.connect(**given)
+            made = Connection.connect(**given)
         except psycopg.OperationalError as error:
             failure = error
+        else:
+            made.adapters.register_loader("timestamptz", _Time)
+            return made
     raise failure
 
 

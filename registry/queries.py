@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, false, func, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, Text, and_, cast, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from registry import arguments
 from registry.arguments import ModelRef
 from registry.crypto import Binding
-from registry.errors import NotFoundError
+from registry.errors import InvalidModelError, NotFoundError, StoredValueError
+from registry.faults import shown
 from registry.providers import PROVIDERS
 from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Status
-from registry.specs import name_key
-from registry.tables import BindingRow, DefaultRow, KnowledgeBaseRow, ModelRow, ModelStateRow
+from registry.specs import CONFIGS, name_key
+from registry.tables import (
+    UNREADABLE,
+    BindingRow,
+    DefaultRow,
+    KnowledgeBaseRow,
+    ModelRow,
+    ModelStateRow,
+    Unreadable,
+    read_object,
+)
 
+MOST_VERSIONS: Final = 2**31 - 1
 CONTRACT_FIELDS = ("dimensions", "normalize", "distance_metric")
 _MOST_NAMES = 50
+_MOST_FAULTS = 5
+_MOST_REMEMBERED = 20_000
+_TYPES: Final = frozenset(map(str, ModelType))
+_STATUSES: Final = frozenset(map(str, Status))
+_DEFAULTS: Final = {
+    kind: {name: field.default for name, field in config.model_fields.items() if not field.is_required()}
+    for kind, config in CONFIGS.items()
+}
+_IS_DEFAULT: Final = and_(DefaultRow.model_id == ModelRow.id, DefaultRow.type == ModelRow.type)
 
 Contract = dict[str, Any]
 Column = SQLColumnExpression[str]
@@ -30,11 +53,28 @@ def fetch(
     visible: Sequence[ColumnElement[bool]] = (),
     argument: str = "id_or_name",
 ) -> ModelRow:
-    """The row with this id or, failing that, this name.
+    """The row with this id or, failing that, this name, where it can be read.
 
     Raises:
         NotFoundError: there is none.
+        StoredValueError: an edit by SQL made it unreadable.
         InvalidInputError: ``argument`` is none of the things that name a model.
+    """
+    row = fetch_any(session, id_or_name, visible, argument)
+    require_readable(row)
+    return row
+
+
+def fetch_any(
+    session: Session,
+    id_or_name: ModelRef,
+    visible: Sequence[ColumnElement[bool]] = (),
+    argument: str = "id_or_name",
+) -> ModelRow:
+    """As `fetch`, also where the row cannot be read: for what needs nothing of it but its id.
+
+    Raises:
+        NotFoundError, InvalidInputError: as `fetch`.
     """
     wanted = arguments.model(argument, id_or_name)
     for condition in (equals(ModelRow.id, wanted), equals(ModelRow.name_key, wanted, name_key)):
@@ -42,6 +82,71 @@ def fetch(
         if row is not None:
             return row
     raise NotFoundError("There is no such model. It may have been deleted: load the list again.")
+
+
+def require_readable(row: ModelRow) -> None:
+    """Make sure that a row can be used.
+
+    Raises:
+        StoredValueError: it cannot; ``fields`` says where.
+    """
+    found = faults(row)
+    if found:
+        raise StoredValueError(
+            f"“{row.name}” cannot be read: its row in the database was edited ({', '.join(found[:_MOST_FAULTS])}). Put "
+            "it right there, restore the store from a backup, or delete the model and register it again.",
+            fields=dict.fromkeys(found, "Cannot be read."),
+        )
+
+
+def faults(row: ModelRow) -> tuple[str, ...]:
+    """The fields without which a row cannot be used, and which only an edit by SQL can have made what they are.
+
+    Whatever else cannot be read is read as something that is refused where it counts: an endpoint that cannot be
+    called, a key that does not open, a provider that is not known.
+    """
+    found = _column_faults(row.id, row.type, row.model_id, row.status, row.version)
+    return found or _content_faults(ModelType(row.type), row.provider, row.connection, row.config)
+
+
+def _column_faults(id: str, type: str, model_id: str, status: str, version: object) -> tuple[str, ...]:
+    are_readable = {
+        "id": not isinstance(id, Unreadable),
+        "type": type in _TYPES,
+        "model_id": not isinstance(model_id, Unreadable),
+        "status": status in _STATUSES,
+        "version": isinstance(version, int) and 1 <= version < MOST_VERSIONS,
+    }
+    return tuple(name for name, is_readable in are_readable.items() if not is_readable)
+
+
+def _content_faults(kind: ModelType, provider: str, connection: object, config: object) -> tuple[str, ...]:
+    if not isinstance(connection, dict) or not isinstance(config, dict):
+        return tuple(name for name, part in (("connection", connection), ("config", config)) if part is UNREADABLE)
+    if provider in PROVIDERS and kind not in PROVIDERS[provider].types:
+        return ("provider",)
+    known = CONFIGS[kind].model_fields
+    others = config.keys() - known.keys()  # a later version may have written them
+    found = [f"connection.{shown(name)}" for name, value in connection.items() if not isinstance(value, str)]
+    found += [f"config.{shown(name)}" for name in others if not _is_plain(config[name])]
+    try:
+        CONFIGS[kind](**{name: config[name] for name in config if name not in others})
+    except InvalidModelError as error:
+        found += [f"config.{name}" for name in error.fields]
+    return tuple(found)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a parameter is what any is: a text, a number, yes or no, nothing, or a list of texts."""
+    if isinstance(value, list):
+        return all(isinstance(each, str) for each in value)
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _is_content_readable(type: str, provider: str, connection: str, config: str) -> bool:
+    """As `_content_faults` of the stored texts. Remembered: a list asks it of each model every time."""
+    return not _content_faults(ModelType(type), provider, read_object(connection), read_object(config))
 
 
 def equals(column: Column, text: str, form: Callable[[str], str] = str) -> ColumnElement[bool]:
@@ -83,14 +188,22 @@ def matching(
 
 def default_ids(session: Session) -> set[str]:
     """The ids of the models that are the default of their type."""
-    return set(session.scalars(select(DefaultRow.model_id)))
+    return set(session.scalars(select(ModelRow.id).join(DefaultRow, _IS_DEFAULT)))
 
 
 def contract(row: ModelRow) -> Contract | None:
     """The embedding contract: vectors that were made under two of them never mix. None for other types."""
     if row.type != ModelType.EMBEDDING:
         return None
-    return {"provider": row.provider, "model_id": row.model_id, **{name: row.config[name] for name in CONTRACT_FIELDS}}
+    config = parameters(row)
+    return {"provider": row.provider, "model_id": row.model_id, **{name: config.get(name) for name in CONTRACT_FIELDS}}
+
+
+def parameters(row: ModelRow) -> Mapping[str, Any]:
+    """The parameters of a model, those that its row lacks with their defaults; none where they cannot be read."""
+    if isinstance(row.config, Unreadable):
+        return {}
+    return {**_DEFAULTS[ModelType(row.type)], **row.config}
 
 
 def origin_of(provider: str, api_endpoint: str | None) -> str:
@@ -107,7 +220,11 @@ def binding_of(row: ModelRow) -> Binding:
 
 
 def described(row: ModelRow) -> dict[str, Any]:
-    """A model as the audit log compares it: flat, and with the ciphertext in the place of the key (see `delta`)."""
+    """A model as the audit log compares it: flat, and with the ciphertext in the place of the key (see `delta`).
+
+    Of a row that cannot be read without its parameters and connection fields, which can hold anything.
+    """
+    nested = {} if faults(row) else {"connection": row.connection, "config": row.config}
     return {
         "name": row.name,
         "type": row.type,
@@ -116,14 +233,18 @@ def described(row: ModelRow) -> dict[str, Any]:
         "api_endpoint": row.api_endpoint,
         "api_key": row.api_key,
         "status": row.status,
-        **{f"connection.{name}": value for name, value in row.connection.items()},
-        **{f"config.{name}": value for name, value in row.config.items()},
+        **{f"{part}.{name}": value for part, values in nested.items() for name, value in values.items()},
     }
 
 
 def to_record(row: ModelRow, *, is_default: bool) -> Model:
-    """The row as a record, without its key."""
-    config = {name: tuple(value) if isinstance(value, list) else value for name, value in row.config.items()}
+    """The row as a record, without its key.
+
+    Raises:
+        StoredValueError: it cannot be read.
+    """
+    require_readable(row)
+    config = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters(row).items()}
     return Model(
         id=row.id,
         type=ModelType(row.type),
@@ -164,14 +285,27 @@ def summaries(session: Session, conditions: Sequence[ColumnElement[bool]]) -> li
             ModelStateRow.test_ms,
             ModelStateRow.test_at,
             func.coalesce(ModelStateRow.test_version == ModelRow.version, false()),
+            ModelRow.version,
+            cast(ModelRow.connection, Text),
+            cast(ModelRow.config, Text),
         )
-        .outerjoin(DefaultRow, DefaultRow.model_id == ModelRow.id)
+        .outerjoin(DefaultRow, _IS_DEFAULT)
         .outerjoin(users, users.c.model_id == ModelRow.id)
         .outerjoin(ModelStateRow, ModelStateRow.model_id == ModelRow.id)
         .where(*conditions)
         .order_by(ModelRow.name_key)
     )
-    return [ModelSummary(*row) for row in session.execute(statement)]
+    return [_summary(row) for row in session.execute(statement)]
+
+
+def _summary(row: Sequence[Any]) -> ModelSummary:
+    """A row of a list; its last three columns are not shown."""
+    *told, version, connection, config = row
+    found = ModelSummary(*told)
+    is_readable = not _column_faults(found.id, found.type, found.model_id, found.status, version)
+    if is_readable and _is_content_readable(found.type, found.provider, connection, config):
+        return found
+    return replace(found, is_readable=False)
 
 
 def bases_using(session: Session, model: str) -> list[KnowledgeBase]:
@@ -186,7 +320,8 @@ def bases(session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[K
     rows = session.scalars(select(KnowledgeBaseRow).where(*conditions).order_by(*order)).all()
     bound: dict[str, dict[str, str | None]] = {row.id: dict.fromkeys(map(str, ModelType)) for row in rows}
     chosen = select(KnowledgeBaseRow.id).where(*conditions)
-    for binding in session.scalars(select(BindingRow).where(BindingRow.knowledge_base_id.in_(chosen))):
+    known = (BindingRow.knowledge_base_id.in_(chosen), BindingRow.type.in_(map(str, ModelType)))
+    for binding in session.scalars(select(BindingRow).where(*known)):
         bound[binding.knowledge_base_id][binding.type] = binding.model_id
     return [KnowledgeBase(row.id, row.name, **bound[row.id], updated_at=row.updated_at) for row in rows]
 

@@ -92,6 +92,8 @@ class ModelSummary:
     test_at: datetime | None
     test_is_current: bool = False
     """Whether that test was of the model as it is now."""
+    is_readable: bool = True
+    """Whether the model can be used: False where an edit by SQL has put into its row what the registry never writes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,8 @@ class Checked(BaseModel):
 
     @forgetful
     def __init__(self, /, **data: Any) -> None:
-        known = {name: value for name, value in data.items() if name in type(self).model_fields}
+        declared = type(self).model_fields
+        known = {name: value for name, value in data.items() if name in declared}
         fields = {faults.shown(name): faults.UNKNOWN for name in data if name not in known}
         try:
             super().__init__(**known)

@@ -19,7 +19,7 @@ from typing import Final, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from registry import arguments, forks
@@ -33,11 +33,12 @@ from registry.errors import (
     RegistryError,
     SchemaError,
     SettingsError,
+    StoredValueError,
     StoreError,
 )
 from registry.filelock import Queue, file_lock
 from registry.patience import Limit, limited
-from registry.tables import AuditRow, Base, StoreRow
+from registry.tables import AuditRow, Base, StoreRow, read_object
 
 SCHEMA_VERSION = "0004"
 LOCK_SECONDS = 10
@@ -362,11 +363,12 @@ def _sqlite_engine(path: Path) -> Engine:
     # mode=rw: a file that has gone must not come back empty
     uri = f"file:{quote(str(path))}"
     url = URL.create("sqlite", database=uri, query={"mode": "rw", "uri": "true"})
-    engine = create_engine(url, hide_parameters=True)
+    engine = create_engine(url, hide_parameters=True, json_deserializer=read_object)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: object) -> None:
         connection.isolation_level = None  # the driver must not open transactions of its own: "begin" below does
+        connection.text_factory = _text
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
@@ -375,6 +377,14 @@ def _sqlite_engine(path: Path) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get("registry_begin", "BEGIN"))
 
     return engine
+
+
+def _text(raw: bytes) -> str | bytes:
+    """A text, or the bytes as they are: one that is no UTF-8 must not make the whole result unreadable."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
 def _schema_version(connection: Connection) -> str | None:
@@ -419,6 +429,11 @@ def _translated(*, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
         raise
     except IntegrityError as error:
         raise _from_constraint(error) from None
+    except (DataError, OverflowError):
+        raise StoredValueError(
+            "A value in the store was edited and is beyond what can be read or gone on from: nothing was saved. Put it "
+            "right in the database, or restore the store from a backup."
+        ) from None
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise _from_failure(error) from None
 

@@ -30,6 +30,7 @@ from registry.errors import (
     ProxyError,
     RegistryError,
     SettingsError,
+    StoredValueError,
     UnsafeEndpointError,
 )
 from registry.plan import Task, Wanted, alias_of
@@ -269,17 +270,20 @@ class Follower:
         self, row: ModelRow, state: ModelStateRow | None, keyring: Keyring, registry: str, secret: bytes
     ) -> Wanted:
         epoch, noted = (state.proxy_epoch, (state.proxy_version, state.proxy_message)) if state else (0, (None, ""))
+        if not 0 <= epoch < queries.MOST_VERSIONS:
+            epoch = 0  # as somebody wrote there by SQL: it begins again
         about = Wanted(row.id, row.name, row.version, epoch, noted)
         if row.status == Status.INACTIVE:
             return about
         if row.provider not in PROVIDERS:
             return replace(about, problem="Its provider is not known to this version of the registry.")
         try:
+            queries.require_readable(row)
             self._policy.check(queries.origin_of(row.provider, row.api_endpoint))
             params = proxy_params(row, keyring.open(row.api_key, queries.binding_of(row)) if row.api_key else None)
         except UnsafeEndpointError as error:
             return replace(about, problem=error.fields["api_endpoint"], barred=True)
-        except (DecryptionError, InvalidModelError) as error:
+        except (DecryptionError, InvalidModelError, StoredValueError) as error:
             return replace(about, problem=error.message)
         mode = plan.mode_of(row.type)
         served, renewed = (

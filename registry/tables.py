@@ -1,41 +1,60 @@
-"""The tables, as SQLAlchemy sees them. Constraints have names, since errors are told by them."""
+"""The tables, as SQLAlchemy sees them. Constraints have names, since errors are told by them.
+
+Whoever may write SQL can put anything into a row, and SQLite anything into any column. What is not of its column's kind
+is read as `UNREADABLE`, or as what the column says instead; only the store's own row cannot be done without.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
-    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Text,
     TypeDecorator,
     UniqueConstraint,
-    case,
-    cast,
-    func,
-    type_coerce,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
+from registry.errors import StoredValueError
 from registry.records import ModelType, Status
 
 TYPES = ", ".join(f"'{value}'" for value in ModelType)
 STATUSES = ", ".join(f"'{value}'" for value in Status)
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+class Unreadable(str):
+    """Stands, as a text, in the place of a value that is not of its column's kind."""
+
+    __slots__ = ()
+
+
+UNREADABLE: Final = Unreadable("(cannot be read)")
+LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
+"""In the place of a time that cannot be read, where there has to be one."""
+
+
+def read_object(text: str | bytes) -> Any:
+    """The JSON object in a text, or `UNREADABLE`."""
+    try:
+        found = json.loads(text)
+    except (RecursionError, TypeError, ValueError):
+        return UNREADABLE
+    return found if isinstance(found, dict) else UNREADABLE
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -43,6 +62,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
+    python_type = datetime
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC)
@@ -53,81 +73,74 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class _FiniteDateTime(UtcDateTime):
-    """As `UtcDateTime`, of PostgreSQL, whose ``infinity`` and years that Python does not know are read as None."""
+class WrittenDateTime(UtcDateTime):
+    """As `UtcDateTime`; of SQLite, where a time has many texts, only the one that this type writes."""
 
     cache_ok = True
 
-    def column_expression(self, column: ColumnElement[datetime]) -> ColumnElement[Any]:
-        return case((column.between(_FIRST, _LAST), column))
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return _moment if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
 
-class _SqliteDateTime(UtcDateTime):
-    """As `UtcDateTime`, of SQLite; read as None is what is not written as this type writes it."""
-
-    cache_ok = True
-
-    def column_expression(self, column: ColumnElement[datetime]) -> ColumnElement[Any]:
-        return _bytes_of_text(column)
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[bytes | None], datetime | None]:
-        return _moment
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is not None or found.isoformat(" ", "microseconds") != text:
+        raise ValueError("another notation")
+    return found.replace(tzinfo=UTC)
 
 
-class _SqliteText(TypeDecorator[str]):
-    """Text of SQLite, which keeps anything in any column; read as None is what is no text in UTF-8.
+class Guarded(TypeDecorator[Any]):
+    """A column that an edit by SQL may have put anything into.
 
     Args:
-        kind: its type in the schema.
+        impl: its type.
+        instead: what is read where a value is not of the type's own kind.
     """
 
-    impl = String
+    impl: Any = String
     cache_ok = True
 
-    def __init__(self, kind: String) -> None:
+    def __init__(self, impl: TypeEngine[Any], instead: Any = UNREADABLE) -> None:
         super().__init__()
-        self.kind = kind
+        self.impl, self.instead = impl, instead
+        self._kind = dict if isinstance(impl, JSON) else impl.python_type
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
-        return dialect.type_descriptor(self.kind)
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Any:
+        kind, unreadable = self._kind, self.unreadable
 
-    def column_expression(self, column: ColumnElement[str]) -> ColumnElement[Any]:
-        return _bytes_of_text(column)
+        def checked(value: Any) -> Any:
+            return value if type(value) is kind or value is None else unreadable()
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[bytes | None], str | None]:
-        return _decoded
+        read = self.impl_instance.result_processor(dialect, coltype)
+        if read is None:
+            return checked
+        usual = read
 
+        def guarded(value: Any) -> Any:
+            try:
+                found = None if value is None else usual(value)
+            except (ArithmeticError, AttributeError, TypeError, ValueError):
+                return unreadable()
+            return checked(found)
 
-def _bytes_of_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The bytes as they are stored: the driver raises an error where it is to make a text of what is none."""
-    return type_coerce(case((func.typeof(column) == "text", cast(column, LargeBinary))), column.type)
+        return guarded
 
-
-def _decoded(value: bytes | None) -> str | None:
-    try:
-        return None if value is None else value.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _moment(value: bytes | None) -> datetime | None:
-    text = _decoded(value)
-    try:
-        found = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    is_ours = found.tzinfo is None and found.isoformat(" ", "microseconds") == text
-    return found.replace(tzinfo=UTC) if is_ours else None
+    def unreadable(self) -> Any:
+        """What a value of another kind is read as."""
+        return self.instead
 
 
-_GUARDED_MOMENT = (
-    DateTime(timezone=True).with_variant(_FiniteDateTime(), "postgresql").with_variant(_SqliteDateTime(), "sqlite")
-)
+class Vital(Guarded):
+    """A column without whose value nothing goes on."""
 
+    cache_ok = True
 
-def _guarded(kind: String) -> String:
-    """A type of text that is None where what is stored cannot be read."""
-    return kind.with_variant(_SqliteText(kind), "sqlite")
+    def unreadable(self) -> Any:
+        """Raise StoredValueError."""
+        raise StoredValueError(
+            "The store's own row was edited and cannot be read. Put it right in the database, in the table “store”, or "
+            "restore the store from a backup."
+        )
 
 
 class Base(DeclarativeBase):
@@ -150,11 +163,11 @@ class StoreRow(Base):
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    registry_id: Mapped[str] = mapped_column(String(36))
-    secret: Mapped[str | None] = mapped_column(Text)
-    secret_key_id: Mapped[str | None] = mapped_column(String(12))
-    audit_seq: Mapped[int] = mapped_column(BigInteger)
-    audit_hash: Mapped[str] = mapped_column(String(64))
+    registry_id: Mapped[str] = mapped_column(Vital(String(36)))
+    secret: Mapped[str | None] = mapped_column(Guarded(Text()))
+    secret_key_id: Mapped[str | None] = mapped_column(Guarded(String(12)))
+    audit_seq: Mapped[int] = mapped_column(Vital(BigInteger()))
+    audit_hash: Mapped[str] = mapped_column(Vital(String(64)))
 
 
 class ModelRow(Base):
@@ -172,21 +185,21 @@ class ModelRow(Base):
         Index("models_provider_idx", "provider"),
     )
 
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    type: Mapped[str] = mapped_column(String(20))
-    provider: Mapped[str] = mapped_column(String(50))
-    name: Mapped[str] = mapped_column(String(255))
-    name_key: Mapped[str] = mapped_column(Text)
-    model_id: Mapped[str] = mapped_column(String(255))
-    api_endpoint: Mapped[str | None] = mapped_column(String(500))
-    connection: Mapped[dict[str, Any]]
-    config: Mapped[dict[str, Any]]
-    api_key: Mapped[str | None] = mapped_column(Text)
-    api_key_id: Mapped[str | None] = mapped_column(String(12))
-    status: Mapped[str] = mapped_column(String(20))
-    version: Mapped[int]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
+    id: Mapped[str] = mapped_column(Guarded(String(36)), primary_key=True)
+    type: Mapped[str] = mapped_column(Guarded(String(20)))
+    provider: Mapped[str] = mapped_column(Guarded(String(50)))
+    name: Mapped[str] = mapped_column(Guarded(String(255)))
+    name_key: Mapped[str] = mapped_column(Guarded(Text()))
+    model_id: Mapped[str] = mapped_column(Guarded(String(255)))
+    api_endpoint: Mapped[str | None] = mapped_column(Guarded(String(500)))
+    connection: Mapped[dict[str, Any]] = mapped_column(Guarded(JSON()))
+    config: Mapped[dict[str, Any]] = mapped_column(Guarded(JSON()))
+    api_key: Mapped[str | None] = mapped_column(Guarded(Text()))
+    api_key_id: Mapped[str | None] = mapped_column(Guarded(String(12)))
+    status: Mapped[str] = mapped_column(Guarded(String(20)))
+    version: Mapped[int] = mapped_column(Guarded(Integer()))
+    created_at: Mapped[datetime] = mapped_column(Guarded(UtcDateTime(), LONG_AGO))
+    updated_at: Mapped[datetime] = mapped_column(Guarded(UtcDateTime(), LONG_AGO))
 
 
 class ModelStateRow(Base):
@@ -202,16 +215,16 @@ class ModelStateRow(Base):
     model_id: Mapped[str] = mapped_column(
         ForeignKey("models.id", name="model_states_model_fkey", ondelete="CASCADE"), primary_key=True
     )
-    proxy_version: Mapped[int | None]
-    proxy_epoch: Mapped[int] = mapped_column(default=0)
-    proxy_message: Mapped[str] = mapped_column(Text, default="")
-    proxy_at: Mapped[datetime | None]
-    test_ok: Mapped[bool | None]
-    test_kind: Mapped[str | None] = mapped_column(String(30))
-    test_message: Mapped[str | None] = mapped_column(Text)
-    test_ms: Mapped[int | None]
-    test_at: Mapped[datetime | None]
-    test_version: Mapped[int | None]
+    proxy_version: Mapped[int | None] = mapped_column(Guarded(Integer(), None))
+    proxy_epoch: Mapped[int] = mapped_column(Guarded(Integer(), 0), default=0)
+    proxy_message: Mapped[str] = mapped_column(Guarded(Text(), ""), default="")
+    proxy_at: Mapped[datetime | None] = mapped_column(Guarded(UtcDateTime(), None))
+    test_ok: Mapped[bool | None] = mapped_column(Guarded(Boolean(), None))
+    test_kind: Mapped[str | None] = mapped_column(Guarded(String(30), None))
+    test_message: Mapped[str | None] = mapped_column(Guarded(Text(), None))
+    test_ms: Mapped[int | None] = mapped_column(Guarded(Integer(), None))
+    test_at: Mapped[datetime | None] = mapped_column(Guarded(UtcDateTime(), None))
+    test_version: Mapped[int | None] = mapped_column(Guarded(Integer(), None))
 
 
 class DefaultRow(Base):
@@ -225,9 +238,9 @@ class DefaultRow(Base):
         ),
     )
 
-    type: Mapped[str] = mapped_column(String(20), primary_key=True)
-    model_id: Mapped[str] = mapped_column(String(36))
-    status: Mapped[str] = mapped_column(String(20), default=Status.ACTIVE.value)
+    type: Mapped[str] = mapped_column(Guarded(String(20)), primary_key=True)
+    model_id: Mapped[str] = mapped_column(Guarded(String(36)))
+    status: Mapped[str] = mapped_column(Guarded(String(20)), default=Status.ACTIVE.value)
 
 
 class KnowledgeBaseRow(Base):
@@ -239,10 +252,10 @@ class KnowledgeBaseRow(Base):
         CheckConstraint("length(name) BETWEEN 1 AND 255", name="name_length"),
     )
 
-    id: Mapped[str] = mapped_column(String(255), primary_key=True)
-    name: Mapped[str] = mapped_column(String(255))
-    contract: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    updated_at: Mapped[datetime]
+    id: Mapped[str] = mapped_column(Guarded(String(255)), primary_key=True)
+    name: Mapped[str] = mapped_column(Guarded(String(255)))
+    contract: Mapped[dict[str, Any] | None] = mapped_column(Guarded(JSON(none_as_null=True)))
+    updated_at: Mapped[datetime] = mapped_column(Guarded(UtcDateTime(), LONG_AGO))
 
 
 class BindingRow(Base):
@@ -257,8 +270,8 @@ class BindingRow(Base):
     knowledge_base_id: Mapped[str] = mapped_column(
         ForeignKey("knowledge_bases.id", name="bindings_knowledge_base_fkey", ondelete="CASCADE"), primary_key=True
     )
-    type: Mapped[str] = mapped_column(String(20), primary_key=True)
-    model_id: Mapped[str] = mapped_column(String(36))
+    type: Mapped[str] = mapped_column(Guarded(String(20)), primary_key=True)
+    model_id: Mapped[str] = mapped_column(Guarded(String(36)))
 
 
 class AuditRow(Base):
@@ -280,15 +293,15 @@ class AuditRow(Base):
     seq: Mapped[int] = mapped_column(
         BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
     )
-    at: Mapped[datetime] = mapped_column(_GUARDED_MOMENT)
-    actor: Mapped[str] = mapped_column(_guarded(String(255)))
-    actor_role: Mapped[str] = mapped_column(_guarded(String(20)))
-    actor_via: Mapped[str] = mapped_column(_guarded(String(50)))
-    action: Mapped[str] = mapped_column(_guarded(String(50)))
-    target_kind: Mapped[str] = mapped_column(_guarded(String(20)))
-    target_id: Mapped[str] = mapped_column(_guarded(String(255)))
-    target_name: Mapped[str] = mapped_column(_guarded(String(255)))
-    changes: Mapped[str] = mapped_column(_guarded(Text()))
-    context: Mapped[str] = mapped_column(_guarded(Text()))
-    prev_hash: Mapped[str] = mapped_column(_guarded(String(64)))
-    hash: Mapped[str] = mapped_column(_guarded(String(64)))
+    at: Mapped[datetime] = mapped_column(Guarded(WrittenDateTime(), None))
+    actor: Mapped[str] = mapped_column(Guarded(String(255), None))
+    actor_role: Mapped[str] = mapped_column(Guarded(String(20), None))
+    actor_via: Mapped[str] = mapped_column(Guarded(String(50), None))
+    action: Mapped[str] = mapped_column(Guarded(String(50), None))
+    target_kind: Mapped[str] = mapped_column(Guarded(String(20), None))
+    target_id: Mapped[str] = mapped_column(Guarded(String(255), None))
+    target_name: Mapped[str] = mapped_column(Guarded(String(255), None))
+    changes: Mapped[str] = mapped_column(Guarded(Text(), None))
+    context: Mapped[str] = mapped_column(Guarded(Text(), None))
+    prev_hash: Mapped[str] = mapped_column(Guarded(String(64), None))
+    hash: Mapped[str] = mapped_column(Guarded(String(64), None))

@@ -8,7 +8,7 @@ import streamlit as st
 from registry import Registry
 from registry.errors import RegistryError
 from registry.plan import alias_of
-from registry.records import ModelSummary, Status
+from registry.records import ModelSummary
 
 from pages.ui import batch, dialogs, tables
 from pages.ui.actions import TEST, offered
@@ -54,7 +54,7 @@ def draw(reg: Registry, selected: Sequence[ModelSummary], count: str, *, may_cha
 def _actions(reg: Registry, row: ModelSummary) -> None:
     """What can be done with a model. Each button belongs to it alone: one that is still shown while another model is
     being selected does nothing to that."""
-    for action in offered(Status(row.status), row.is_default):
+    for action in offered(row.status, row.is_default, row.is_readable):
         st.button(
             action.label,
             icon=f":material/{action.icon}:",
@@ -72,6 +72,8 @@ def _lags(reg: Registry, row: ModelSummary) -> bool:
 
 def _news(reg: Registry, row: ModelSummary) -> str:
     """How the last test of a model went, and what keeps the proxy from following."""
+    if not row.is_readable:
+        return ":red[:material/error:] Its row in the database was edited, and cannot be read."
     tested = _last_test(row)
     if not _lags(reg, row):
         return tested

@@ -11,9 +11,9 @@ from functools import partial
 
 import streamlit as st
 from registry import Registry
-from registry.errors import NotFoundError
+from registry.errors import NotFoundError, StoredValueError
 from registry.providers import provider_label
-from registry.records import KnowledgeBase, Model, ModelSummary, Status, TestResult
+from registry.records import KnowledgeBase, Model, ModelSummary, ModelType, Status, TestResult
 
 from pages.ui import actions, result, routes, tables
 from pages.ui.actions import Action
@@ -40,6 +40,9 @@ def show(reg: Registry) -> None:
     action = next(action for action in actions.ACTIONS if action.id == name)
     try:
         model = reg.models.get(id)
+    except StoredValueError as error:
+        _unreadable(reg, action, id, error)
+        return
     except NotFoundError as error:
         _end()
         st.warning(plain(error.message))
@@ -55,6 +58,16 @@ def show(reg: Registry) -> None:
         _delete(model)
     elif action.status is not None:
         _set_status(reg, model, action.status)
+
+
+def _unreadable(reg: Registry, action: Action, id: str, error: StoredValueError) -> None:
+    """What cannot be read can only be deleted, for which the row of the list tells enough."""
+    row = next((row for row in reg.models.overview() if row.id == id), None)
+    if action is actions.DELETE and row is not None:
+        _delete(row)
+    else:
+        _end()
+        st.warning(plain(error.message))
 
 
 def _end() -> None:
@@ -154,12 +167,12 @@ def _confirm_deactivation(model: Model, users: Sequence[KnowledgeBase]) -> None:
 
 
 @st.dialog("Delete model", icon=":material/delete:", on_dismiss=_end)
-def _delete(model: Model) -> None:
+def _delete(model: Model | ModelSummary) -> None:
     with told():
         _ask_to_delete(registry(), model)
 
 
-def _ask_to_delete(reg: Registry, model: Model) -> None:
+def _ask_to_delete(reg: Registry, model: Model | ModelSummary) -> None:
     if model.is_default:
         _replace_default_first(reg, model)
         return
@@ -197,13 +210,13 @@ def _ask_to_delete(reg: Registry, model: Model) -> None:
                 _done(reg, f"“{model.name}” was deleted{moved}.")
 
 
-def _replace_default_first(reg: Registry, model: Model) -> None:
+def _replace_default_first(reg: Registry, model: Model | ModelSummary) -> None:
     others = [row for row in reg.models.overview(type=model.type, status=Status.ACTIVE) if row.id != model.id]
+    kind = TYPES_IN_TEXT[ModelType(model.type)]
     st.markdown(
-        f"**{plain(model.name)}** is the default {TYPES_IN_TEXT[model.type]} model. Choose another default first; "
-        "then it can be deleted."
+        f"**{plain(model.name)}** is the default {kind} model. Choose another default first; then it can be deleted."
     )
-    heir = _choose(others, "New default", f"Active {TYPES_IN_TEXT[model.type]} models", f"models_default_{model.id}")
+    heir = _choose(others, "New default", f"Active {kind} models", f"models_default_{model.id}")
     if not others:
         st.warning("There is no other active model of this type.", icon=":material/warning:")
     with _buttons():

@@ -16,7 +16,17 @@ from registry.records import ModelSummary, Status
 
 from pages.ui import tables
 from pages.ui.actions import ACTIONS, Action, offered
-from pages.ui.words import PROXY_COLORS, STATUS_COLORS, STATUSES, TEST_COLORS, TESTS, TYPES, follows, last_test
+from pages.ui.words import (
+    PROXY_COLORS,
+    STATE_COLORS,
+    TEST_COLORS,
+    TESTS,
+    TYPES,
+    UNREADABLE,
+    follows,
+    last_test,
+    state,
+)
 
 TABLE = "models_table"
 _ROW_HEIGHT = 36
@@ -65,26 +75,29 @@ def chosen_action(label: str) -> Action:
 
 def _arrow(rows: Sequence[ModelSummary], tests: Sequence[str | None]) -> pa.Table:
     text = pa.string()
-    kinds = [(status, is_default) for status in Status for is_default in (False, True)]
+    kinds: list[tuple[Any, ...]] = [(status, is_default) for status in Status for is_default in (False, True)]
+    kinds.append((UNREADABLE, False, False))
     menus = pa.array([[action.menu_label for action in offered(*kind)] for kind in kinds], pa.list_(text))
     return pa.table(
         {
             "default": pa.array(["★" if row.is_default else "" for row in rows], text),
             "name": pa.array([row.name for row in rows], text),
-            "type": pa.array([TYPES[row.type] for row in rows], text),  # type: ignore[index]  # a StrEnum is its text
+            "type": pa.array([TYPES.get(row.type, row.type) for row in rows], text),  # type: ignore[call-overload]  # a StrEnum is its text
             "provider": pa.array([provider_label(row.provider) for row in rows], text),
             "model_id": pa.array([row.model_id for row in rows], text),
-            "status": _chips([STATUSES[row.status] for row in rows], STATUSES.values()),  # type: ignore[index]  # as above
+            "status": _chips([state(row) for row in rows], STATE_COLORS),
             "test": _chips(tests, dict.fromkeys(filter(None, tests))),
             "proxy": _chips([follows(row) for row in rows], PROXY_COLORS),
             "api_key": pa.array(["set" if row.has_api_key else "" for row in rows], text),
             "used_by": pa.array([row.used_by for row in rows], pa.int64()),
             "updated": pa.array([row.updated_at for row in rows], pa.timestamp("us", tz="UTC")),
-            "menu": menus.take(
-                pa.array([kinds.index((Status(row.status), row.is_default)) for row in rows], pa.int8())
-            ),
+            "menu": menus.take(pa.array([kinds.index(_kind(row)) for row in rows], pa.int8())),
         }
     )
+
+
+def _kind(row: ModelSummary) -> tuple[Any, ...]:
+    return (row.status, row.is_default) if row.is_readable else (UNREADABLE, False, False)
 
 
 def _chips(words: Sequence[str | None], kinds: Iterable[str]) -> Any:
@@ -123,7 +136,7 @@ def _columns(tests: Sequence[str | None]) -> dict[str, Any]:
         "type": column.TextColumn("Type", width=84),
         "provider": column.TextColumn("Provider", width=84),
         "model_id": column.TextColumn("Model ID", width=116),
-        "status": _chip("Status", 93, {STATUSES[status]: STATUS_COLORS[status] for status in STATUSES}),
+        "status": _chip("Status", 93, STATE_COLORS),
         "test": _chip("Test", 102, colors, "How the last connection test went, and how long ago"),
         "proxy": _chip("Proxy", 76, PROXY_COLORS, "Whether the LiteLLM proxy serves the model as it is"),
         "api_key": column.TextColumn("Key", width=38, help="Whether an API key is saved"),

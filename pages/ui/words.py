@@ -12,6 +12,8 @@ from registry.specs import CONFIGS
 TYPES = {ModelType.EMBEDDING: "Embedding", ModelType.GENERATION: "Generation", ModelType.NER: "NER"}
 STATUSES = {Status.ACTIVE: "Active", Status.INACTIVE: "Inactive", Status.DEPRECATED: "Deprecated"}
 STATUS_COLORS = {Status.ACTIVE: "green", Status.INACTIVE: "gray", Status.DEPRECATED: "orange"}
+UNREADABLE = "Unreadable"
+STATE_COLORS = {**{STATUSES[status]: STATUS_COLORS[status] for status in Status}, UNREADABLE: "red"}
 
 TYPES_IN_TEXT = {ModelType.EMBEDDING: "embedding", ModelType.GENERATION: "generation", ModelType.NER: "NER"}
 TYPE_HELP = {
@@ -152,6 +154,11 @@ def _age(at: datetime, now: datetime) -> tuple[int, str]:
     seconds = (now - at).total_seconds()
     units = (("day", 86_400), ("hour", 3600), ("minute", 60))
     return next(((int(seconds // length), unit) for unit, length in units if seconds >= length), (0, ""))
+
+
+def state(row: ModelSummary) -> str:
+    """The status of a model, or that it has none which could be relied on."""
+    return STATUSES[Status(row.status)] if row.is_readable else UNREADABLE
 
 
 def follows(row: ModelSummary) -> str:

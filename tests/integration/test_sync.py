@@ -478,13 +478,15 @@ def test_nothing_but_what_the_provider_declares_is_passed_on(reg: Registry, raw:
 
 
 def test_a_limit_that_is_no_number_is_not_passed_on(reg: Registry, raw: Engine, fake_proxy: FakeProxy) -> None:
-    """Nor looked up in the environment."""
-    model = created(reg)
+    """Nor looked up in the environment: what the proxy serves stays as it was."""
+    created(reg)
+    before = fake_proxy.served()
     with raw.begin() as connection:
         statement = """UPDATE models SET config = '{"timeout_seconds": "os.environ/HOME"}', version = 2"""
         connection.execute(text(statement))
-    reg.proxy.sync(actor=ADMIN)
-    assert [None] == [params.get("timeout") for params in fake_proxy.served()[alias(model)]]
+    (failure,) = reg.proxy.sync(actor=ADMIN).failed
+    assert failure.step.reason == "refused"
+    assert before == fake_proxy.served()
 
 
 def test_a_version_that_the_proxy_does_not_serve_yet_is_not_tested_by_its_alias(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from pages.ui import session
 from registry import Registry, store
 from registry.filelock import file_lock
-from tests.factories import CANARY, KEY_A, KEY_B, bound, created, embedding, generation
+from tests.factories import CANARY, KEY_A, KEY_B, LOCAL_ADMINISTRATOR, bound, created, embedding, generation
 from tests.pages.driver import Dashboard
 from tests.pages.test_add import filled
 
@@ -248,3 +248,30 @@ def test_the_embedded_store_makes_itself(
     assert dashboard.names == ["Some model"]
     assert "No encryption key is configured" in dashboard.at.warning[0].value
     assert not key.exists()
+
+
+EDITS = {
+    "no object": "connection = '[1]'",
+    "no parameters": "config = '{}'",
+    "not the name": "connection = '[1]', name = '*new* name'",
+}
+
+
+@pytest.mark.parametrize("edit", list(EDITS))
+def test_a_model_that_cannot_be_read(dashboard: Dashboard, reg: Registry, raw: Engine, edit: str) -> None:
+    """The list shows it as such and offers only to delete it; its page says what to do; the others stay."""
+    model = created(reg, generation(name="Edited", is_default=True))
+    created(reg, generation(name="Fine"))
+    with raw.begin() as connection:
+        connection.execute(text(f"UPDATE models SET {EDITS[edit]} WHERE id = :id"), {"id": model.id})
+    name = "*new* name" if edit == "not the name" else "Edited"
+    dashboard.open()
+    assert {name: ["Unreadable"], "Fine": ["Active"]} == {
+        row: list(state) for row, state in zip(dashboard.table["name"], dashboard.table["status"], strict=True)
+    }
+    dashboard.open("edit", id=model.id)
+    assert dashboard.title == "This model cannot be read"
+    assert "restore the store" in dashboard.errors[0]
+    reg.models.set_default("Fine", actor=LOCAL_ADMINISTRATOR)
+    dashboard.open().act(name, "Delete").click_in_dialog("Delete")
+    assert dashboard.open().names == ["Fine"]
