@@ -7,12 +7,12 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, inspect, text
+from sqlalchemy import JSON, Boolean, Column, Engine, Integer, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from registry import KnowledgeBase, Model, Registry, Settings, errors
 from registry.plan import alias_of
-from registry.tables import JSON, AuditRow, Base, Boolean, UtcDateTime
+from registry.tables import AuditRow, Base, UtcDateTime
 from tests.factories import ADMIN, CANARY, bound, created, embedding, generation
 from tests.fake_proxy import MASTER_KEY, FakeProxy
 
