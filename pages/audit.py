@@ -18,6 +18,7 @@ from pages.ui.session import require
 from pages.ui.words import ACTIONS, counted, field_label, outcome, shown
 
 PAGE_SIZE = 50
+MOST_NUMBERS = 10
 SPANS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30), "year": timedelta(days=365)}
 DATES = "dates"
 TIMES = {
@@ -38,11 +39,12 @@ def main() -> None:
     wanted = _filters(reg)
     trail = _trail(wanted)
     page = reg.audit.find(**_conditions(wanted), limit=PAGE_SIZE, after=trail[-1])
-    if not page.entries:
+    if page.unreadable:
+        st.error(_unreadable(page.unreadable), icon=":material/report:")
+    elif not page.entries:
         _empty(any(wanted.values()))
         return
-    st.caption("Select an entry to see every field, before and after.")
-    selected = _table(page.entries)
+    selected = _table(page.entries) if page.entries else []
     _pager(trail, page.next)
     for entry in selected:
         _details(entry)
@@ -127,6 +129,13 @@ def _trail(wanted: Mapping[str, Any]) -> list[int | None]:
     return trail
 
 
+def _unreadable(seqs: Sequence[int]) -> str:
+    numbers = ", ".join(f"{seq:,}" for seq in seqs[:MOST_NUMBERS])
+    more = f" and {len(seqs) - MOST_NUMBERS} more" if len(seqs) > MOST_NUMBERS else ""
+    which = f"Entry {numbers} was" if len(seqs) == 1 else f"Entries {numbers}{more} were"
+    return f"{which} altered in the database and cannot be shown. Run: python -m registry verify"
+
+
 def _empty(is_filtered: bool) -> None:
     if is_filtered:
         st.info("No entry matches. Change the filters or the search.", icon=":material/filter_alt_off:")
@@ -135,6 +144,7 @@ def _empty(is_filtered: bool) -> None:
 
 
 def _table(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
+    st.caption("Select an entry to see every field, before and after.")
     frame = pd.DataFrame(
         {
             "at": [entry.at for entry in entries],
@@ -196,9 +206,15 @@ def _details(entry: AuditEntry) -> None:
             frame = pd.DataFrame([map(plain, row) for row in cells], columns=["Field", "Before", "After"])
             st.table(frame, hide_index=True, alt="Fields that changed")
         for name, value in entry.context.items():
-            if name == "knowledge_base_count" and value == len(entry.context.get("knowledge_bases", ())):
+            if name == "knowledge_base_count" and _is_said(entry.context):
                 continue
             st.caption(f"{plain(field_label(name))}: {plain(shown(value))}")
+
+
+def _is_said(context: Mapping[str, Any]) -> bool:
+    """Whether the names of all knowledge bases that are counted stand there as well."""
+    names = context.get("knowledge_bases")
+    return isinstance(names, list) and len(names) == context["knowledge_base_count"]
 
 
 main()

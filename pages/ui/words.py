@@ -29,6 +29,7 @@ STATUS_HELP = {
 
 TESTS = {True: "Works", False: "Fails"}
 _SHORT = {"day": "d", "hour": "h", "minute": "min"}
+_DAY = 86_400_000  # milliseconds
 TEST_COLORS = {True: "green", False: "red"}
 STAGES = {"endpoint": "Endpoint", "sign_in": "Sign-in", "model": "Model", "capability": "Capability"}
 WORKS = ":green[:material/check_circle:"
@@ -146,7 +147,9 @@ def last_test(row: ModelSummary, now: datetime) -> str | None:
 def outcome(context: Mapping[str, Any]) -> str:
     """How a connection test went, from the context of its audit entry: ``Fails: wrong key, 95 ms``."""
     how = "" if context.get("ok") else f": {str(context.get('kind', '')).replace('_', ' ')}"
-    return f"{TESTS[bool(context.get('ok'))]}{how}, {duration(context.get('latency_ms', 0))}"
+    took = context.get("latency_ms")
+    told = f", {duration(took)}" if isinstance(took, int) and 0 <= took < _DAY else ""
+    return f"{TESTS[bool(context.get('ok'))]}{how}{told}"
 
 
 def _age(at: datetime, now: datetime) -> tuple[int, str]:

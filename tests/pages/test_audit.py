@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from pages.ui import session
 from pages.ui.feedback import plain
-from registry import Actor, Registry, Role
+from registry import Actor, Registry, Role, audit
 from tests.factories import ADMIN, CANARY, bound, created, embedding, generation, ner
 from tests.fake_proxy import FakeProxy
+from tests.integration.test_audit_chain import GARBAGE, ON_SQLITE, WRITTEN
 from tests.pages.driver import Dashboard
+from tests.sabotage import let_any_audit_row_in, remove_audit_triggers
 
 BOB = Actor("bob@example.com", Role.ADMIN, "test")
 
@@ -261,6 +265,86 @@ def test_everything_that_is_done_on_the_pages_is_told(dashboard: Dashboard, reg:
     ]
     dashboard.select_row(0)
     assert "Reassigned to: Heir" in dashboard.text
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_in_any_column_leaves_the_rest(dashboard: Dashboard, reg: Registry, raw: Engine, garbage: str) -> None:
+    """Each column of another entry holds it: those that cannot be read are named in one line, the others are shown."""
+    for number in range(len(WRITTEN) + 1):
+        created(reg, generation(name=f"M {number}"))
+    let_any_audit_row_in(raw)
+    with raw.begin() as connection:
+        for seq, column in enumerate(WRITTEN, 2):
+            value = GARBAGE[garbage]("sqlite")
+            connection.exec_driver_sql(f"UPDATE audit_log SET {column} = {value} WHERE seq = {seq}")
+    page = reg.audit.find()
+    dashboard.open("audit")
+    (error,) = dashboard.errors
+    assert 2 in page.unreadable
+    assert ", ".join(map(str, page.unreadable[:10])) in error
+    assert error.endswith("altered in the database and cannot be shown. Run: python -m registry verify")
+    assert len(page.entries) == len(_rows(dashboard))
+    assert "M 0" in _targets(dashboard)
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "12026-01-01 00:00+00", "0044-03-15 00:00+00 BC"])
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_time_that_is_none_leaves_the_rest(dashboard: Dashboard, history: Registry, raw: Engine, moment: str) -> None:
+    """PostgreSQL keeps times that Python does not know."""
+    remove_audit_triggers(raw)
+    _run(raw, f"UPDATE audit_log SET at = '{moment}' WHERE seq = 2")
+    assert ["One", "One"] == _targets(dashboard.open("audit"))
+    assert [
+        "Entry 2 was altered in the database and cannot be shown. Run: python -m registry verify"
+    ] == dashboard.errors
+
+
+def test_a_page_of_nothing_but_garbage_leads_on(dashboard: Dashboard, reg: Registry, raw: Engine) -> None:
+    """Older leads past entries that cannot be read."""
+    model = created(reg, generation())
+    for number in range(59):
+        reg.models.set_status(model.id, ("inactive", "active")[number % 2], actor=ADMIN)
+    remove_audit_triggers(raw)
+    _run(raw, "UPDATE audit_log SET changes = 'no json' WHERE seq > 10")
+    dashboard.open("audit")
+    assert "Entries 60, 59, 58, 57, 56, 55, 54, 53, 52, 51 and 40 more were altered" in dashboard.errors[0]
+    assert [] == _rows(dashboard)
+    assert 10 == len(_rows(dashboard.click("Older")))
+    assert ["Older"] == _disabled(dashboard)
+    assert [] == dashboard.errors
+
+
+@pytest.mark.parametrize(
+    ("action", "changes", "context"),
+    [
+        ("model:test", {}, {"latency_ms": "x", "kind": {"a": [1]}, "ok": "no"}),
+        ("model:test", {}, {"latency_ms": 10**400}),
+        ("model:test", {}, {"latency_ms": 1e300, "ok": []}),
+        ("model:update", {}, {"knowledge_bases": 5, "knowledge_base_count": 5}),
+        ("model:update", {}, {"knowledge_bases": {"a": 1}, "knowledge_base_count": "x"}),
+        ("model:update", {"": (None, [[[]]]), "config.": ({"": {}}, 10**4000)}, {"": None}),
+        ("proxy:sync", {"a": (None, json.loads("[" * 45 + "]" * 45))}, {"a": json.loads("[" * 45 + "]" * 45)}),
+        ("", {}, {}),
+    ],
+    ids=["texts", "long", "far", "number", "object", "empty", "deep", "nothing"],
+)
+@pytest.mark.parametrize("year", [1, 2026, 9999])
+def test_values_of_any_kind_are_shown(
+    dashboard: Dashboard, reg: Registry, year: int, action: str, changes: dict[str, Any], context: dict[str, Any]
+) -> None:
+    """What is well-formed is shown whatever it says, in the table and in full."""
+    with reg._store.write() as session:
+        at = datetime(year, 12, 31, 23, 59, 59, 999_999, UTC)
+        audit.append(session, lambda: at, ADMIN, action, ("model", "x", "x"), changes, context)
+    dashboard.open("audit").select_row(0)
+    assert ["x"] == _targets(dashboard)
+    assert "Entry 1" in dashboard.text
+
+
+def _run(raw: Engine, statement: str) -> None:
+    with raw.begin() as connection:
+        connection.exec_driver_sql(statement)
 
 
 def _times(dashboard: Dashboard) -> list[Any]:
