@@ -489,16 +489,27 @@ def _append(reg: Registry, at: datetime = START, **odd: Any) -> None:
         {"target": ("model", CRUEL, CRUEL)},
         {"changes": {CRUEL: (CRUEL, [CRUEL, 1e300, -0.0, 2**70, None, True])}},
         {"context": {"b": (1, 2), "a": {"z": CRUEL}, CRUEL: {}}},
+        {"context": {2: "numbers are sorted otherwise", 10: "than their texts"}},
+        {"context": {"z": "before a half letter", "\ud800": "and behind what takes its place"}},
+        {"context": {"\ud800": "two keys", "?": "of which one is left"}},
         {"at": datetime(1, 1, 1, tzinfo=UTC)},
         {"at": datetime(2026, 10, 25, 2, 30, 0, 999_999, ZoneInfo("Europe/Berlin"))},
     ],
-    ids=lambda odd: next(iter(odd)),
+    ids=["texts", "changes", "context", "number keys", "half letters", "two half letters", "year 1", "zone"],
 )
 def test_what_is_stored_is_what_was_hashed(reg: Registry, odd: dict[str, Any]) -> None:
     """Whatever a store could not keep as it is, is made storable before it is hashed: the chain verifies."""
     _append(reg, **odd)
     _append(reg)
     assert (True, 2) == (reg.audit.verify().ok, reg.audit.verify().checked)
+
+
+def test_what_nests_too_deep_to_be_read_is_not_written(reg: Registry) -> None:
+    """The append refuses it, and the log is as it was: 49 levels are taken, 50 are not."""
+    _append(reg, context={"a": json.loads("[" * 48 + "]" * 48)})
+    with pytest.raises(ValueError, match="too deep"):
+        _append(reg, context={"a": json.loads("[" * 49 + "]" * 49)})
+    assert (True, 1, ()) == (reg.audit.verify().ok, reg.audit.verify().checked, reg.audit.find().unreadable)
 
 
 @pytest.mark.parametrize("via", [42, True, 1.5, None])

@@ -12,6 +12,7 @@ from registry import Registry, Settings, crypto, demo
 from registry.errors import SettingsError
 from registry.providers import PROVIDERS
 from registry.records import ModelType, Status
+from tests.sabotage import plain_engine, remove_audit_triggers
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +89,18 @@ def test_a_store_is_filled_once(settings: Settings, filled: Registry) -> None:
     assert filled.audit.find(limit=1).entries == before
 
 
-def test_a_store_that_was_emptied_is_not_empty(tmp_path: Path) -> None:
-    """What happened in a store stays in its log, and no made-up year is put behind it."""
+@pytest.mark.parametrize("changes", ["changes", "'no json'"], ids=["as written", "altered"])
+def test_a_store_that_was_emptied_is_not_empty(tmp_path: Path, changes: str) -> None:
+    """What happened in a store stays in its log, readable or not, and no made-up year is put behind it."""
     settings = Settings(f"sqlite:///{tmp_path / 'used.db'}", [crypto.new_key()])
     with Registry.connect(settings) as registry:
         registry.knowledge_bases.bind("kb", name="Any", actor=demo.INGESTION)
         registry.knowledge_bases.remove("kb", actor=demo.INGESTION)
+    engine = plain_engine(settings.database_url)
+    remove_audit_triggers(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE audit_log SET changes = {changes}")
+    engine.dispose()
     with pytest.raises(SettingsError, match="not empty"):
         demo.fill(settings)
 
