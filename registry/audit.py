@@ -23,10 +23,9 @@ from sqlalchemy.orm import Session
 from registry import arguments
 from registry.actors import READERS, Actor, reads
 from registry.arguments import KnowledgeBaseRef, ModelRef
-from registry.errors import StoreError
 from registry.queries import contains, equals
 from registry.records import AuditEntry, AuditPage, Change, FrozenDict, VerifyReport
-from registry.store import LOG_BROKEN_OFF, SEARCHING, Clock, Store
+from registry.store import SEARCHING, Clock, Store
 from registry.tables import AuditRow, StoreRow
 
 GENESIS = "0" * 64
@@ -153,12 +152,10 @@ def append(
         changes: field → (before, after). Secrets must come as words such as ``"set"``, never as values.
 
     Raises:
-        StoreError: where the log ends cannot be read.
+        StoredValueError: where the log ends cannot be read.
         TypeError, ValueError: the entry cannot be written, as when it nests deeper than 50 levels.
     """
     head = session.scalars(select(StoreRow)).one()
-    if (type(head.audit_seq), type(head.audit_hash)) != (int, str):
-        raise StoreError(LOG_BROKEN_OFF)
     at, kind, id, name = clock(), *target
     texts = (actor.name, actor.role.value, actor.via, action, kind, id, name)
     text = _canonical(
