@@ -38,6 +38,7 @@ HAMMER = Actor("hammer", "admin", "bench")
 SPAWN = multiprocessing.get_context("spawn")
 
 Connect = Callable[[Settings], Registry]
+Place = tuple[str, list[str]]
 
 
 @dataclass
@@ -70,7 +71,7 @@ def hammer_defaults(settings: Settings, seconds: float, connect: Connect = Regis
         ids = models(registry, 16)
     start = SPAWN.Barrier(PROCESSES + 1)
     with SPAWN.Pool(PROCESSES, _start_worker, (start,)) as pool:
-        running = pool.starmap_async(_set_defaults, [(settings, ids, seconds, connect)] * PROCESSES)
+        running = pool.starmap_async(_set_defaults, [(_place(settings), ids, seconds, connect)] * PROCESSES)
         start.wait(60)
         result = _watch(settings, running.ready)
         for waits, errors in running.get(60):
@@ -87,7 +88,7 @@ def race_delete_against_bind(
         ids = models(registry, rounds)
     start = SPAWN.Barrier(2)
     with SPAWN.Pool(2, _start_worker, (start,)) as pool:
-        sides = pool.starmap(_race, [(settings, ids, side, connect) for side in ("delete", "bind")])
+        sides = pool.starmap(_race, [(_place(settings), ids, side, connect) for side in ("delete", "bind")])
     return Counter(zip(*sides, strict=True))
 
 
@@ -109,12 +110,15 @@ def _start_worker(barrier: Any) -> None:
     _barrier = barrier
 
 
-def _set_defaults(
-    settings: Settings, ids: Sequence[str], seconds: float, connect: Connect
-) -> tuple[list[float], list[str]]:
+def _place(settings: Settings) -> Place:
+    """What another process makes the same settings of: they themselves are not pickled."""
+    return settings.database_url, [key.get_secret_value() for key in settings.fernet_keys]
+
+
+def _set_defaults(place: Place, ids: Sequence[str], seconds: float, connect: Connect) -> tuple[list[float], list[str]]:
     waits: list[float] = []
     errors: list[str] = []
-    with connect(settings) as registry:
+    with connect(Settings(*place)) as registry:
         # the first change of a process compiles statements that all later ones use; without turns it can lose a race
         with suppress(RegistryError, SQLAlchemyError):
             registry.knowledge_bases.bind(uuid4().hex, name="Warm", actor=HAMMER)
@@ -152,9 +156,9 @@ def _watch(settings: Settings, is_over: Callable[[], bool]) -> Hammered:
     return result
 
 
-def _race(settings: Settings, ids: Sequence[str], side: str, connect: Connect) -> list[str]:
+def _race(place: Place, ids: Sequence[str], side: str, connect: Connect) -> list[str]:
     outcomes = []
-    with connect(settings) as registry:
+    with connect(Settings(*place)) as registry:
         registry.models.counts()
         for number, id in enumerate(ids):
             _barrier.wait(60)

@@ -133,7 +133,8 @@ def _unreadable(seqs: Sequence[int]) -> str:
     numbers = ", ".join(f"{seq:,}" for seq in seqs[:MOST_NUMBERS])
     more = f" and {len(seqs) - MOST_NUMBERS} more" if len(seqs) > MOST_NUMBERS else ""
     which = f"Entry {numbers} was" if len(seqs) == 1 else f"Entries {numbers}{more} were"
-    return f"{which} altered in the database and cannot be shown. Run: python -m registry verify"
+    advice = "Others may be altered, too: run `python -m registry verify`"
+    return f"{which} altered in the database and cannot be shown. {advice}"
 
 
 def _empty(is_filtered: bool) -> None:

@@ -26,6 +26,7 @@ def main() -> None:
     form = _form(reg)
     if form is None:
         return
+    reg.warm_up()  # a test may be next
     try:
         users = reg.knowledge_bases.using(form.model.id) if form.model else []
     except NotFoundError:
@@ -109,13 +110,17 @@ def _provider(form: Form, kind: ModelType, *, locked: bool) -> Provider | None:
         key=form.key("provider"),
         disabled=locked or (form.model is not None and form.model.provider not in PROVIDERS),
     )
-    if locked:
+    if form.wanted and form.wanted not in PROVIDERS:
+        st.info(
+            f"The provider “{plain(form.wanted)}” is not known to this version of the registry: this model can be "
+            "deleted, but neither used nor changed. Install the version that knows it, or register another model.",
+            icon=":material/info:",
+        )
+    elif locked:
         st.caption(
             ":material/lock: Provider and model ID are fixed: knowledge bases hold vectors made with them. "
             "To use others, register another model."
         )
-    elif form.wanted and form.wanted not in PROVIDERS:
-        st.info(f"The provider “{plain(form.wanted)}” is not known any more.", icon=":material/info:")
     elif form.wanted and chosen is None:
         label, others = PROVIDERS[form.wanted].label, TYPES_IN_TEXT[kind]
         st.info(f"{plain(label)} has no {others} models here. Choose another provider.", icon=":material/info:")

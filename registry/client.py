@@ -63,7 +63,7 @@ class ResolvedModel(Unpickled):
         )
 
 
-class Registry:
+class Registry(Unpickled):
     """The registry of models.
 
     A bare ``Registry`` is for trusted code in its own process, which names its actor on every change. Pages and routes
@@ -200,6 +200,7 @@ class Registry:
             InvalidInputError: the combination of arguments asks for nothing, or one of them is unusable.
             NotFoundError: there is no such model, knowledge base, binding or default.
             InactiveModelError: the model is inactive.
+            StoredValueError: what stands in its row cannot be read, or names a provider that is not known.
             UnsafeEndpointError: the outbound policy refuses its endpoint.
             DecryptionError: its key cannot be read, or was entered for another endpoint.
         """
@@ -207,6 +208,7 @@ class Registry:
             row, is_default = self._find(session, id_or_name, kb, type)
             if row.status == Status.INACTIVE:
                 raise InactiveModelError(f"“{row.name}” is inactive. Activate it, or bind another model.")
+            queries.require_provider(row)
             self._policy.check(queries.origin_of(row.provider, row.api_endpoint))
             key = self._key_of(row)
             model = queries.to_record(row, is_default=is_default)

@@ -20,6 +20,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
 from registry.errors import DecryptionError, SettingsError
+from registry.secrecy import Unpickled
 
 _ADVICE = "Make one with: python -m registry new-key"
 _FOREIGN = (
@@ -46,7 +47,7 @@ class Sealed:
     key_id: str
 
 
-class Keyring:
+class Keyring(Unpickled):
     """Encrypts with its first key, decrypts with any.
 
     Args:

@@ -77,7 +77,10 @@ class Warm(forks.Watcher):
         atexit.register(self.close)
 
     def start(self) -> None:
-        """Begin the warm process, beside whatever goes on here, so that the first call finds it loaded."""
+        """Begin the warm process, or another if it has ended, beside whatever goes on here, so that the next call finds
+        it loaded."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
         if _CAN_FORK:
             self._started()
 
@@ -103,6 +106,7 @@ class Warm(forks.Watcher):
         if control is not None:
             control.close()
         if process is not None:
+            process.kill()  # it may be loading, or a fork of ours may still know it; calls that run go on by themselves
             process.wait()
 
     def after_fork_in_child(self) -> None:

@@ -94,7 +94,7 @@ def require_readable(row: ModelRow) -> None:
     if found:
         raise StoredValueError(
             f"“{row.name}” cannot be read: its row in the database was edited ({', '.join(found[:_MOST_FAULTS])}). Put "
-            "it right there, restore the store from a backup, or delete the model and register it again.",
+            "it right there, restore the store from a backup, or register the model again and delete this one.",
             fields=dict.fromkeys(found, "Cannot be read."),
         )
 
@@ -204,6 +204,20 @@ def parameters(row: ModelRow) -> Mapping[str, Any]:
     if isinstance(row.config, Unreadable):
         return {}
     return {**_DEFAULTS[ModelType(row.type)], **row.config}
+
+
+def require_provider(row: ModelRow) -> None:
+    """Make sure that the provider is one of those that this version knows.
+
+    Raises:
+        StoredValueError: it is none.
+    """
+    if row.provider not in PROVIDERS:
+        raise StoredValueError(
+            f"The provider of “{row.name}” is not known to this version of the registry. Install the version that "
+            "knows it, or register another model.",
+            fields={"provider": "Is not known."},
+        )
 
 
 def origin_of(provider: str, api_endpoint: str | None) -> str:

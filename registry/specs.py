@@ -30,7 +30,7 @@ from pydantic.fields import FieldInfo
 from registry import faults
 from registry.errors import InvalidModelError
 from registry.records import ModelType, Status
-from registry.secrecy import forgetful
+from registry.secrecy import Unpickled, forgetful
 
 MAX_NAME = 255
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -215,7 +215,7 @@ CONFIGS: dict[ModelType, type[Config]] = {
 }
 
 
-class Input(Checked):
+class Input(Checked, Unpickled):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     @field_validator("*", mode="before")

@@ -113,6 +113,8 @@ def _texts(spec: ModelCreate) -> Iterator[tuple[str, str]]:
 
 
 def _holds(text: str, key: str) -> bool:
+    """In any case, since a host is written in small letters."""
+    text, key = text.casefold(), key.casefold()
     return key == text or (len(key) >= _LIKE_A_KEY and key in text)
 
 

@@ -35,7 +35,7 @@ ACTIONS = (EDIT, TEST, DEFAULT, ACTIVATE, DEACTIVATE, DEPRECATE, DELETE)
 def offered(status: Status | str, is_default: bool, is_readable: bool = True) -> list[Action]:
     """The actions that make sense for a model in this state. A default has to be replaced before it can be retired."""
     if not is_readable:
-        return [DELETE]
+        return [EDIT, DELETE]
     retiring = [] if is_default else [action for action in (ACTIVATE, DEACTIVATE, DEPRECATE) if action.status != status]
     promoting = [DEFAULT] if status == Status.ACTIVE and not is_default else []
     return [EDIT, TEST, *promoting, *retiring, DELETE]

@@ -30,6 +30,8 @@ def draw(reg: Registry, selected: Sequence[ModelSummary], count: str, *, may_cha
         count: how many models the table shows.
         may_change: this person may do more than read.
     """
+    if selected and may_change:
+        reg.warm_up()  # a test may be next
     if len(selected) == 1:
         tables.line(selected[0].name, _news(reg, selected[0]))
         if may_change:

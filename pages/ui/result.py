@@ -23,7 +23,7 @@ LOCKED = (
 _FRAME, _LINE, _GAP, _BUTTON = 18, 24, 16, 56  # pixels
 _WIDTH = 105  # characters in a line
 _PATIENCE = 1.0
-_SLOW = "This can take up to 15 seconds, and longer where a model has to be loaded first."
+_SLOW = "This can take up to 15 seconds, and longer where LiteLLM or the model has to be loaded first."
 _NO_BREAK = "\u00a0"
 _AHEAD = ":gray[:material/radio_button_unchecked:"
 

@@ -151,13 +151,11 @@ def _connected() -> Registry:
 
 
 def warm_up() -> None:
-    """Load what the first page needs, then bring the proxy up to date, while another process loads what the first
-    connection test needs. What fails here is shown by the pages."""
+    """Load what the first page needs, then bring the proxy up to date. What fails here is shown by the pages."""
     import pandas  # noqa: F401, ICN001  # loaded for its effect
 
     with suppress(RegistryError):
         reg = _connected()
-        reg.warm_up()
         if reg.proxy.is_configured:
             reg.proxy.sync(actor=STARTUP)
     gc.collect()

@@ -67,6 +67,11 @@ def vanish(_: Any, say: Say) -> None:
     say("gone")
 
 
+def load_for_ever() -> Iterator[None]:
+    threading.Event().wait()
+    yield
+
+
 def fail_to_load() -> None:
     """As where a package is missing."""
     raise ImportError
@@ -154,6 +159,22 @@ def test_a_warm_process_that_is_gone_begins_anew(forking: Warm) -> None:
     assert 3 == len({first, second, third})
 
 
+def test_it_begins_before_it_is_needed(forking: Warm) -> None:
+    """Once, however often it is asked for; and again where it has ended since."""
+    forking.start()
+    first = forking._process
+    forking.start()
+    assert first is forking._process
+    assert first is not None
+    assert first.pid == call(forking, "echo").values[1]["parent"]
+    first.kill()
+    first.wait()
+    forking.start()
+    second = forking._process
+    assert second is not None
+    assert first.pid != second.pid == call(forking, "echo").values[1]["parent"]
+
+
 def test_a_process_that_loads_nothing_is_told() -> None:
     """As an error, and not as the outcome of a call."""
     warm = Warm(f"{HERE}:fail_to_load", {})
@@ -190,6 +211,35 @@ print(said.values[1]["parent"])
 if "kill" in sys.argv:
     os.kill(os.getpid(), 9)
 """
+
+
+FORKED_LATER = """
+import os, sys
+from registry.process import Warm
+warm = Warm("tests.integration.test_process:load", {})
+warm.start()
+if not os.fork():
+    os.close(1)
+    os.close(2)
+    sys.stdin.read()
+"""
+
+
+def test_a_process_ends_while_one_that_it_forked_goes_on() -> None:
+    """The warm process is not waited for, which a later child still knows."""
+    command = [sys.executable, "-W", "error", "-c", FORKED_LATER]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as host:
+        assert 0 == host.wait(60)
+
+
+def test_a_process_that_still_loads_is_not_waited_for() -> None:
+    """However long it takes: who ends needs it no more."""
+    warm = Warm(f"{HERE}:load_for_ever", {})
+    warm.start()
+    process = warm._process
+    warm.close()
+    assert process is not None
+    assert -signal.SIGKILL == process.returncode
 
 
 @pytest.mark.parametrize("end", ["well", "kill"])

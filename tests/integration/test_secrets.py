@@ -199,7 +199,8 @@ def test_control_a_key_that_a_frame_keeps_is_found(reg: Registry) -> None:
 def test_what_holds_secrets_is_not_pickled(reg: Registry, settings: Settings) -> None:
     """A copy is as good as the original, and goes nowhere."""
     created(reg, generation(is_default=True))
-    for holder in (settings, reg.resolve(type="generation")):
+    holders = settings, reg.resolve(type="generation"), reg, Keyring([KEY_A]), ModelCreate(**generation())
+    for holder in holders:
         assert holder == copy.copy(holder) == copy.deepcopy(holder)
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             with pytest.raises(TypeError, match="not pickled"):

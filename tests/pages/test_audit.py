@@ -19,6 +19,8 @@ from tests.integration.test_audit_chain import GARBAGE, ON_SQLITE, WRITTEN
 from tests.pages.driver import Dashboard
 from tests.sabotage import let_any_audit_row_in, remove_audit_triggers
 
+ADVICE = "altered in the database and cannot be shown. Others may be altered, too: run `python -m registry verify`"
+
 BOB = Actor("bob@example.com", Role.ADMIN, "test")
 
 
@@ -283,7 +285,9 @@ def test_garbage_in_any_column_leaves_the_rest(dashboard: Dashboard, reg: Regist
     (error,) = dashboard.errors
     assert 2 in page.unreadable
     assert ", ".join(map(str, page.unreadable[:10])) in error
-    assert error.endswith("altered in the database and cannot be shown. Run: python -m registry verify")
+    assert error.endswith(
+        "altered in the database and cannot be shown. Others may be altered, too: run `python -m registry verify`"
+    )
     assert len(page.entries) == len(_rows(dashboard))
     assert "M 0" in _targets(dashboard)
 
@@ -295,9 +299,7 @@ def test_a_time_that_is_none_leaves_the_rest(dashboard: Dashboard, history: Regi
     remove_audit_triggers(raw)
     _run(raw, f"UPDATE audit_log SET at = '{moment}' WHERE seq = 2")
     assert ["One", "One"] == _targets(dashboard.open("audit"))
-    assert [
-        "Entry 2 was altered in the database and cannot be shown. Run: python -m registry verify"
-    ] == dashboard.errors
+    assert [f"Entry 2 was {ADVICE}"] == dashboard.errors
 
 
 def test_a_page_of_nothing_but_garbage_leads_on(dashboard: Dashboard, reg: Registry, raw: Engine) -> None:

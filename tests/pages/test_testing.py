@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pages.ui import batch, result
-from registry import Model, Registry, Settings
+from registry import Actor, Model, Registry, Settings
 from registry.records import FrozenDict, ModelType, TestResult
 from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, KEY_B, VIEWER, bound, created, generation
 from tests.pages.driver import Dashboard
@@ -64,6 +64,26 @@ def logged(reg: Registry) -> list[tuple[str, str, bool]]:
     """Name, kind and whether it was an edit, of each test in the audit log, the first one first."""
     entries = reg.audit.find(action="model:test").entries
     return [(entry.target_name, entry.context["kind"], entry.context["edited"]) for entry in reversed(entries)]
+
+
+def test_litellm_is_loaded_where_a_test_may_be_next(
+    dashboard: Dashboard, reg: Registry, sign_in: Callable[[Actor], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the form, and where a model is selected; not for people who only look."""
+    begun: list[str] = []
+    monkeypatch.setattr(Registry, "warm_up", lambda _: begun.append("begun"))
+    created(reg, generation())
+    dashboard.open()
+    assert [] == begun
+    dashboard.select_row(0)
+    assert begun
+    begun.clear()
+    dashboard.open("edit")
+    assert begun
+    begun.clear()
+    sign_in(AUDITOR)
+    dashboard.open().select_row(0)
+    assert [] == begun
 
 
 def test_a_new_model_is_tested_before_it_is_saved(dashboard: Dashboard, reg: Registry, server: Provider) -> None:
