@@ -172,5 +172,5 @@ def _age(alias: str) -> float:
     made = alias.removeprefix(TEMPORARY).partition("-")[0]
     try:
         return time.time() - int(made, 16)
-    except ValueError:
+    except (ValueError, OverflowError):  # made by nobody who counts seconds
         return float("inf")

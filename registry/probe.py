@@ -11,9 +11,9 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
-from pydantic import ConfigDict, NonNegativeInt, SecretStr, TypeAdapter, ValidationError
+from pydantic import ConfigDict, NonNegativeInt, SecretStr, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from registry import diagnosis
@@ -25,7 +25,7 @@ from registry.plan import mode_of
 from registry.process import Said, Warm
 from registry.providers import PROVIDERS
 from registry.records import ModelType, TestResult
-from registry.scrub import scrub
+from registry.scrub import MAX_LENGTH, scrub
 from registry.specs import ModelCreate
 
 SECONDS: Final = {ModelType.EMBEDDING: 10, ModelType.GENERATION: 15, ModelType.NER: 15}
@@ -66,6 +66,9 @@ class Carrier(Protocol):
         """
 
 
+Short = Annotated[str, StringConstraints(max_length=MAX_LENGTH)]
+
+
 @dataclass(config=ConfigDict(extra="forbid"), frozen=True)
 class Finding:
     """What came of a call, with the words that the message of its kind needs."""
@@ -73,8 +76,8 @@ class Finding:
     kind: str
     latency_ms: NonNegativeInt = 0
     status: NonNegativeInt = 0
-    details: dict[str, int | float | str] = dataclasses.field(default_factory=dict)
-    words: dict[str, int | str] = dataclasses.field(default_factory=dict)
+    details: dict[str, int | float | Short] = dataclasses.field(default_factory=dict)
+    words: dict[str, int | Short] = dataclasses.field(default_factory=dict)
     is_cooling_down: bool = False
 
 
@@ -153,7 +156,10 @@ def _told(spec: ModelCreate, call: Call, wait: Callable[[float], None]) -> TestR
         "status": found.status,
         "type": spec.type,
     }
-    return diagnosis.result(found.kind, found.latency_ms, found.details, **shared | found.words)
+    try:
+        return diagnosis.result(found.kind, found.latency_ms, found.details, **found.words | shared)
+    except (KeyError, TypeError, ValueError):  # not the words that its kind needs
+        return diagnosis.result("unreadable", found.latency_ms, {}, **shared)
 
 
 def _found(call: Call) -> Finding:

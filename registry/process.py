@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing import spawn
 from pathlib import Path
@@ -46,6 +46,7 @@ _CAN_FORK: Final = hasattr(os, "fork") and hasattr(socket, "send_fds")
 _START_SECONDS: Final = 60.0  # to load, on a busy machine
 _GRACE: Final = 5.0  # seconds, for what a call does besides waiting for others
 _READY: Final = b"ready\n"
+_NOT_STARTED: Final = "The process for connection tests does not start."
 _KEPT: Final = ("PATH", "TMPDIR", "TZ", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _BOOT: Final = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from registry import process; process."
 
@@ -81,8 +82,9 @@ class Warm(forks.Watcher):
         it loaded."""
         if self._process is not None and self._process.poll() is not None:
             self.close()
-        if _CAN_FORK:
-            self._started()
+        with suppress(OSError):  # the call will say so
+            if _CAN_FORK:
+                self._started()
 
     def call(self, function: str, argument: Any, seconds: float) -> Said:
         """Call a function, and end it if it takes longer than this.
@@ -94,6 +96,14 @@ class Warm(forks.Watcher):
         Raises:
             ChildProcessError: the warm process does not start, or loads nothing.
         """
+        try:
+            return self._called(function, argument, seconds)
+        except ChildProcessError:
+            raise
+        except OSError:  # no file, no memory or no process is left for it
+            raise ChildProcessError(_NOT_STARTED) from None
+
+    def _called(self, function: str, argument: Any, seconds: float) -> Said:
         asked = json.dumps({"function": function, "argument": argument, "seconds": seconds + _GRACE}).encode() + b"\n"
         with self._turns:
             return self._asked(asked, seconds) if _CAN_FORK else self._begun(asked, seconds)
@@ -128,14 +138,16 @@ class Warm(forks.Watcher):
                     link.sendall(asked)
                     return _heard(link, time.monotonic() + seconds + _GRACE + 1)
             self._forget(control)
-        raise ChildProcessError("The process for connection tests does not start.")
+        raise ChildProcessError(_NOT_STARTED)
 
     def _started(self) -> socket.socket:
         with self._lock:
             if self._control is None:
                 ours, theirs = socket.socketpair()
-                with theirs:
+                with ExitStack() as on_failure, theirs:
+                    on_failure.callback(ours.close)
                     self._process = self._run(f"serve({theirs.fileno()}, {self._load!r})", pass_fds=[theirs.fileno()])
+                    on_failure.pop_all()
                 self._control = ours
             return self._control
 
@@ -155,7 +167,7 @@ class Warm(forks.Watcher):
                 said, _ = process.communicate()
         ready, _, rest = said.partition(_READY)
         if ready or not said:
-            raise ChildProcessError("The process for connection tests does not start.")
+            raise ChildProcessError(_NOT_STARTED)
         return _read(rest)
 
     def _run(self, what: str, **options: Any) -> subprocess.Popen[bytes]:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from registry import forks
 from registry.errors import ProxyError
+from registry.secrecy import Unpickled
 
 if TYPE_CHECKING:
     import httpx
@@ -26,7 +27,7 @@ PARALLEL = 16
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 15.0  # the slowest change that was seen, on a proxy of a thousand models, took two
 _WHOLE_SECONDS = 20.0  # for all of an answer, however it comes in
-_MOST = 64 * 1024 * 1024  # bytes of an answer: a listing has less than two thousand for a model
+_MOST = 32 * 1024 * 1024  # bytes of an answer: a listing has less than two thousand for a model
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(Unpickled):
     """A deployment to register. ``params`` hold the key in clear and are not shown."""
 
     id: str
@@ -173,9 +174,7 @@ class ProxyApi(forks.Watcher):
                 f"The LiteLLM proxy at {self.url} cannot be reached. Check that it runs and LITELLM_PROXY_URL is right."
             ) from None
         except httpx.TimeoutException:
-            raise TimedOutError(
-                f"The LiteLLM proxy did not answer within {_ANSWER_SECONDS:.0f} seconds. Try again."
-            ) from None
+            raise TimedOutError("The LiteLLM proxy did not answer in time. Try again.") from None
         except httpx.HTTPError:
             raise UnansweredError("The connection to the LiteLLM proxy broke off. Try again.") from None
         if not answer.is_success and not (is_done and is_done(answer)):
@@ -213,7 +212,7 @@ def _entry(row: Mapping[str, Any]) -> Entry:
 
 
 def _is_not_found(answer: httpx.Response) -> bool:
-    return answer.status_code in (400, 404) and "not found in db" in answer.text
+    return answer.status_code in (400, 404) and b"not found in db" in answer.content
 
 
 def _refusal(status: int) -> ProxyError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, Self, TypeVar
@@ -35,22 +36,26 @@ def forgetful(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        handled = sys.exception()
         try:
             return function(*args, **kwargs)
         except BaseException as error:
             del args, kwargs
-            _forget(error)
+            _forget(error, handled)
             raise
 
     return called
 
 
-def _forget(error: BaseException | None) -> None:
-    seen = set[int]()
-    left = [error]
+def _forget(error: BaseException, handled: BaseException | None) -> None:
+    """Clear the frames of an error and of those behind it, up to the one that the caller is handling."""
+    seen = {id(handled), id(None)}
+    left: list[BaseException | None] = [error]
     while left:
         each = left.pop()
-        if each is not None and id(each) not in seen:
-            seen.add(id(each))
-            traceback.clear_frames(each.__traceback__)
-            left += [each.__cause__, each.__context__]
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        traceback.clear_frames(each.__traceback__)
+        members = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        left += [each.__cause__, each.__context__, *members]

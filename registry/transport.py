@@ -301,11 +301,11 @@ def _look_up(host: str, port: int, put: Callable[[list[Address]], None]) -> None
 def _body(status: int, parts: Iterable[bytes], most: int) -> bytes:
     if 300 <= status < 400:
         return b""
-    whole, most = b"", most if status < 300 else MOST_OF_AN_ERROR
+    whole, most = bytearray(), most if status < 300 else MOST_OF_AN_ERROR
     for part in parts:
         whole += part
         if len(whole) > most and status < 300:
             raise _FailedError("broken")
         if len(whole) > most:
             break
-    return whole[:most]
+    return bytes(whole[:most])

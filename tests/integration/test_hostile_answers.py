@@ -80,3 +80,27 @@ def test_a_call_that_does_not_end_well_is_a_result(
     without_guard(monkeypatch, name)
     result = call(model_at(server.url, config={"timeout_seconds": 1}))
     assert (False, kind, "endpoint") == (result.ok, result.kind, result.stage)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"kind": "wrong_dimensions"},
+        {"kind": "wrong_dimensions", "words": {"measured": "a", "configured": "b"}},
+        {"kind": "ok", "words": {"kind": "x"}},
+        {"kind": "ok", "words": {"more": "x" * 100_000}},
+        {"kind": "ok", "details": {"preview": "x" * 100_000}},
+        {"kind": "ok", "latency_ms": -1},
+        {"kind": "nonsense"},
+        {"kind": ["ok"]},
+        [],
+        None,
+    ],
+    ids=str,
+)
+def test_a_process_that_was_led_astray_gains_nothing(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
+    """Whatever it says of a call: there is a result, and it is short."""
+    monkeypatch.setattr(probe._warm, "call", lambda *_: process.Said(("", found), is_whole=True))
+    result = call(model_at("http://127.0.0.1:1"))
+    assert (False, "unreadable") == (result.ok, result.kind)
+    assert len(repr(result)) < 2_000

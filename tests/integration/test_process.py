@@ -232,6 +232,15 @@ def test_a_process_ends_while_one_that_it_forked_goes_on() -> None:
         assert 0 == host.wait(60)
 
 
+def test_no_file_left_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what it is to a caller: no process for the call."""
+    monkeypatch.setattr(process.socket, "socketpair", lambda: os.open("/nowhere/at/all", 0))
+    warm = Warm(f"{HERE}:load", {})
+    warm.start()
+    with pytest.raises(ChildProcessError):
+        call(warm, "echo")
+
+
 def test_a_process_that_still_loads_is_not_waited_for() -> None:
     """However long it takes: who ends needs it no more."""
     warm = Warm(f"{HERE}:load_for_ever", {})

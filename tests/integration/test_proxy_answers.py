@@ -106,6 +106,25 @@ def test_an_answer_that_is_too_much_is_none(
         api.entries()
 
 
+@pytest.mark.parametrize("charset", ["bz2", "hex", "idna", "undefined", "punycode"])
+def test_no_charset_of_an_answer_is_decoded(charset: str) -> None:
+    """Whatever it calls its text: what it says is looked for in its bytes."""
+    head = f"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset={charset}\r\ncontent-length: 4\r\n\r\nxxxx"
+    with speaking(lambda: [head.encode()], 0) as api, pytest.raises(errors.ProxyError):
+        api.delete("x")
+
+
+def test_a_long_answer_is_read() -> None:
+    """A listing of megabytes, in pieces of kilobytes."""
+    body = b'{"data": []' + b" " * 8_000_000 + b"}"
+    pieces = [
+        OK + b"content-length: %d\r\n\r\n" % len(body),
+        *(body[at : at + 4096] for at in range(0, len(body), 4096)),
+    ]
+    with speaking(lambda: pieces, 0) as api:
+        assert [] == api.entries()
+
+
 def test_an_answer_in_parts_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: with the same limits, what comes to its end is taken."""
     monkeypatch.setattr(proxy, "_MOST", 4 * 1024 * 1024)

@@ -196,6 +196,21 @@ def test_control_a_key_that_a_frame_keeps_is_found(reg: Registry) -> None:
     assert "create" in frames_with(caught.value, CANARY)
 
 
+def test_what_the_caller_is_handling_keeps_its_frames(reg: Registry) -> None:
+    """An error that was there before belongs to the caller, and so do its local variables."""
+    try:
+        _fail(7)
+    except ValueError as mine:
+        with pytest.raises(RegistryError):
+            reg.models.get("nobody")
+        frames = [frame for frame, _ in traceback.walk_tb(mine.__traceback__)]
+    assert {"mine": 7} == frames[-1].f_locals
+
+
+def _fail(mine: int) -> None:
+    raise ValueError
+
+
 def test_what_holds_secrets_is_not_pickled(reg: Registry, settings: Settings) -> None:
     """A copy is as good as the original, and goes nowhere."""
     created(reg, generation(is_default=True))
