@@ -143,6 +143,8 @@ class Bounded(httpx.BaseTransport):
             raise httpx.ConnectTimeout("No connection in time.", request=request) from None
         except (httpcore.TimeoutException, TimeoutError):
             raise httpx.ReadTimeout("No whole answer in time.", request=request) from None
+        except httpcore.UnsupportedProtocol:
+            raise httpx.UnsupportedProtocol("Only http and https are spoken.", request=request) from None
         except _FailedError as error:
             kind = httpx.RemoteProtocolError if error.failure == "broken" else httpx.ConnectError
             raise kind(f"Failed: {error.failure}.", request=request) from None
