@@ -118,7 +118,7 @@ _NO_MODEL = re.compile(
     r"|model.{0,120}(not found|does not exist|is not available|not exist)",
     re.I | re.S,
 )
-_LITELLM_BEFORE = re.compile(r"^(litellm\.)?(\w+Error: |litellm\.\w+: )+(\w+Exception( \w+)? - )?")
+_LITELLM_BEFORE = re.compile(r"^((litellm\.)?(\w+Error: |litellm\.\w+: )+(\w+Exception( \w+)? - )?)+")
 _LITELLM_AFTER: Final = "LiteLLM: model group "
 _BY_STATUS: Final = {401: "wrong_key", 403: "forbidden", 404: "no_model", 408: "timeout", 429: "rate_limited"}
 _TLS = re.compile(r"\[SSL: |certificate verify failed|CERTIFICATE_VERIFY", re.I)
@@ -168,15 +168,19 @@ def is_cooling_down(status: int, body: str) -> bool:
 
 
 def words(body: str) -> str:
-    """The message in an error, as most providers write it, without what LiteLLM puts around it."""
-    try:
-        whole = json.loads(body)
-        error = whole.get("error", whole) if isinstance(whole, dict) else whole
-        said = error.get("message", error) if isinstance(error, dict) else error
-        return words(said) if isinstance(said, str) else json.dumps(said)
-    except (ValueError, RecursionError):
-        bare = _LITELLM_BEFORE.sub("", body).partition(_LITELLM_AFTER)[0].rstrip()
-        return body if bare == body.rstrip() else words(bare)
+    """The message in an error, as most providers write it, without what LiteLLM puts around it, however often."""
+    while True:
+        try:
+            whole = json.loads(body)
+            error = whole.get("error", whole) if isinstance(whole, dict) else whole
+            said = error.get("message", error) if isinstance(error, dict) else error
+            if not isinstance(said, str):
+                return json.dumps(said)
+        except (ValueError, RecursionError):
+            said = _LITELLM_BEFORE.sub("", body).partition(_LITELLM_AFTER)[0].rstrip()
+            if said == body.rstrip():
+                return body
+        body = said
 
 
 def result(kind: str, latency_ms: int, details: Mapping[str, Any], **words: Any) -> TestResult:

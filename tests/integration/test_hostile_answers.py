@@ -26,6 +26,7 @@ BODIES: dict[str, Callable[[int], str]] = {
     "fences": lambda size: "```json\n" * (size // 8),
     "words": lambda size: "model deployment " * (size // 17),
     "errors of errors": lambda size: "xError: litellm.x: " * (size // 19),
+    "errors of exceptions": lambda size: "AError: BException - " * (size // 21),
     "one long word": lambda size: "x" * size,
     "a deep list": lambda size: "[" * size,
     "a deep object": lambda size: '{"error":' * (size // 9),
