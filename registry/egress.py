@@ -200,9 +200,13 @@ def _embedded(address: Address) -> Iterator[ipaddress.IPv4Address]:
 
 def _network(entry: str) -> Network | None:
     try:
-        return ipaddress.ip_network(entry.strip("[]"), strict=False)
+        network = ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
         return None
+    first, last = _itself(network[0]), _itself(network[-1])
+    if network.version == 6 and first.version == last.version == 4:
+        return ipaddress.ip_network(f"{first}/{network.prefixlen - 96}")
+    return network
 
 
 def _refused(text: str) -> UnsafeEndpointError:
