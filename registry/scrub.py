@@ -2,7 +2,8 @@
 
 A provider may repeat the key that it was sent, in whole, cut off or encoded: in each form that is known here, every run
 of eight characters or more is hidden. The whole text goes where a secret is too short to be told from ordinary words,
-and where so much of one can be read out of the rest: backwards, with something in between, or encoded more than once.
+and where so much of one can be read out of the rest: backwards, with something in between, in letters of another shape,
+or encoded in another way or more than once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import html
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, unquote
@@ -22,8 +24,11 @@ MAX_LENGTH = 300
 _RUN = 8
 _MOST_READ = 20_000
 _LAYERS = 3  # encodings on top of each other
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}")
-_ESCAPES = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]+")
+_HEX = re.compile(r"[0-9a-f]{16,}")
+_ESCAPES = re.compile(
+    r"[\\%]u([0-9a-f]{4})|\\u\{([0-9a-f]{1,6})\}|\\U([0-9a-f]{8})|\\x([0-9a-f]{2})|=([0-9a-f]{2})", re.I
+)
 
 
 def scrub(text: str, secrets: Iterable[SecretStr | None], limit: int = MAX_LENGTH) -> str:
@@ -61,27 +66,38 @@ def _without(text: str, starts: list[int]) -> str:
     return shown + text[end:]
 
 
+def letters(text: str) -> str:
+    """What is left of a text as keys are written: ASCII letters and digits in one case, from whatever shape of them."""
+    plain = unicodedata.normalize("NFKD", text).lower()
+    return "".join(char for char in plain if char.isascii() and char.isalnum())
+
+
 def _can_be_read(text: str, secrets: Iterable[str]) -> bool:
-    runs = {run for secret in secrets for way in (1, -1) for run in _runs(_letters(secret)[::way])}
-    readings = {text}
+    runs = {run for secret in secrets for way in (1, -1) for run in _runs(letters(secret)[::way])}
+    plain = unicodedata.normalize("NFKD", text)
+    seen: set[str] = set()
+    readings = {plain, plain[::-1]}
     for _ in range(_LAYERS + 1):
-        if any(run in runs for reading in readings for run in _runs(_letters(reading))):
+        if any(run in runs for reading in readings for run in _runs(letters(reading))):
             return True
-        readings |= {decoded for reading in readings for decoded in _decoded(reading)}
+        seen |= readings
+        readings = {decoded for reading in readings for decoded in _decoded(reading)} - seen
     return False
-
-
-def _letters(text: str) -> str:
-    """Only letters and digits, in one case: what else stands between them may have been put there."""
-    return "".join(filter(str.isalnum, text.lower()))
 
 
 def _decoded(text: str) -> Iterator[str]:
     """What a text may be an encoding of."""
     yield unquote(text)
     yield html.unescape(text)
-    yield _ESCAPES.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
-    yield " ".join(_unpacked(found[0][start:]) for found in _BASE64.finditer(text) for start in range(4))
+    yield _ESCAPES.sub(_escaped, text)
+    joined = _NOT_BASE64.sub("", text)
+    yield " ".join(_unpacked(joined[start:]) for start in range(4))
+    digits = _HEX.findall(letters(text).replace("0x", ""))
+    yield " ".join(_from_hex(each[start:]) for each in digits for start in range(2))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return chr(min(int(next(filter(None, found.groups())), 16), sys.maxunicode))
 
 
 def _unpacked(text: str) -> str:
@@ -89,6 +105,10 @@ def _unpacked(text: str) -> str:
     return base64.urlsafe_b64decode(whole.replace("+", "-").replace("/", "_") + "=" * (-len(whole) % 4)).decode(
         "latin-1"
     )
+
+
+def _from_hex(text: str) -> str:
+    return bytes.fromhex(text[: len(text) // 2 * 2]).decode("latin-1")
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import unicodedata
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -67,7 +69,24 @@ def base64d(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-READABLE = {
+def by_fours(text: str, between: str) -> str:
+    return between.join(text[at : at + 4] for at in range(0, len(text), 4))
+
+
+def of_another_shape(upper: int, lower: int, digits: int) -> Callable[[str], str]:
+    """In the letters and digits that begin at these places in Unicode."""
+    starts = str.maketrans(
+        {
+            chr(ord(first) + at): chr(start + at)
+            for first, start, count in (("A", upper, 26), ("a", lower, 26), ("0", digits, 10))
+            for at in range(count)
+        }
+    )
+    return lambda key: key.translate(starts)
+
+
+LIKE_NOTHING = "\u3164\u115f\u1160\uffa0\u02bc\u30fc\u0301\u0336"  # letters and marks that look empty, or like points
+READABLE: dict[str, Callable[[str], str]] = {
     "backwards": lambda key: key[::-1],
     "backwards, in upper case": lambda key: f"({key[::-1].upper()})",
     "with spaces": " ".join,
@@ -83,6 +102,25 @@ READABLE = {
     "base64 of it backwards": lambda key: base64d(key[::-1]),
     "% of base64 of base64": lambda key: quote(base64d(base64d(key)) + "==", safe=""),
     "base64 of it with spaces": lambda key: base64d(" ".join(key)),
+    "base64 in groups": lambda key: by_fours(base64d(key), " "),
+    "base64 in lines": lambda key: by_fours(base64d(key), "\r\n"),
+    "base64 backwards": lambda key: base64d(key)[::-1],
+    "base64 of UTF-16": lambda key: base64.b64encode(key.encode("utf-16-le")).decode(),
+    "base64 of hex": lambda key: base64d(key.encode().hex()),
+    "hex with spaces": lambda key: key.encode().hex(" "),
+    "hex with colons": lambda key: key.encode().hex(":").upper(),
+    "hex, each by itself": lambda key: ", ".join(hex(ord(char)) for char in key),
+    "hex of base64": lambda key: base64d(key).encode().hex(),
+    "hex backwards": lambda key: key.encode().hex()[::-1],
+    "every character as in CSS": lambda key: "".join(f"\\{ord(char):x} " for char in key),
+    "every character as %u": lambda key: "".join(f"%u{ord(char):04x}" for char in key),
+    "every character as \\u{}": lambda key: "".join(f"\\u{{{ord(char):x}}}" for char in key),
+    "every character as \\U": lambda key: "".join(f"\\U{ord(char):08X}" for char in key),
+    "every character as =": lambda key: "".join(f"={ord(char):02X}" for char in key),
+    "full-width": of_another_shape(0xFF21, 0xFF41, 0xFF10),
+    "mathematical": of_another_shape(0x1D5A0, 0x1D5BA, 0x1D7E2),
+    "circled": of_another_shape(0x24B6, 0x24D0, 0x1D7CE),
+    **{f"with {unicodedata.name(char).lower()}s": char.join for char in LIKE_NOTHING},
 }
 
 
@@ -98,6 +136,26 @@ def test_a_text_out_of_which_a_secret_can_be_read_is_not_shown(form: str, key: s
 def test_control_a_text_that_hides_something_else_is_shown(form: str) -> None:
     """The control: of another text, the same forms are shown."""
     assert scrub(f"before {READABLE[form]('it is not that key')} after", [SecretStr(CANARY)], limit=1000) != ""
+
+
+ORDINARY = [
+    "Incorrect API key provided: sk-ca****************4b06. You can find your API key at https://platform.openai.com/account/api-keys.",
+    "The model `gpt-4o-canary` does not exist or you do not have access to it.",
+    "Rate limit reached for gpt-4o in organization org-1b0c44e7d95a2f in 'tokens per min': Limit 30000, Used 29876.",
+    "invalid x-api-key (request id req_011CSHoEeqs5C35K2UUqR7Fy)",
+    "No deployment 5e9c0f6a-1c44-4e0b-9d27-e07b31aa52c9 for 'https://unit.openai.azure.com/openai?api-version=2024-10-21'",
+    "unexpected token %7B%22error%22%3A%20%22none%22%7D at 0x7ffd0a0058e0: \\u00e9 &quot;x&quot; =20=3D",
+    "trace 4bf92f3577b34da6a3ce929d0e0e4736; eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtb2RlbCJ9.c2lnbmF0dXJlLW9mLWl0",
+    "Expecting value: line 1 column 1 (char 0)",
+    "Das Modell „größe-L“ wurde nicht gefunden: モデルが見つかりません",
+]
+
+
+@pytest.mark.parametrize("said", ORDINARY, ids=lambda said: said[:20])
+def test_what_providers_usually_say_is_shown(said: str) -> None:
+    """Ids, addresses and encodings of something else are no keys."""
+    for key in (CANARY, HEX, AWKWARD, "sk-proj-Zq7Xw9Rt3Bn5Lm2Kp8Vd"):
+        assert said == scrub(said, [SecretStr(key)])
 
 
 def test_a_cut_never_leaves_a_piece_of_a_secret() -> None:
