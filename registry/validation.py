@@ -5,6 +5,7 @@ No message ever repeats the input: it may be a secret that was pasted into the w
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, Final, TypeVar
@@ -17,6 +18,7 @@ from registry.errors import InvalidInputError, InvalidModelError
 from registry.faults import REQUIRED, shown
 from registry.providers import DUMMY_KEYS, PROVIDERS, Need, Provider
 from registry.records import ModelType, Status
+from registry.scrub import letters
 from registry.specs import (
     CONFIGS,
     MAX_NAME,
@@ -26,6 +28,7 @@ from registry.specs import (
     ModelCreate,
     ModelUpdate,
     Name,
+    name_key,
     no_environment,
     plain,
     stand_ins,
@@ -34,7 +37,9 @@ from registry.specs import (
 
 MAX_KEY = 4096
 _MASKS = ("***", "...")
-_LIKE_A_KEY: Final = 16  # characters; a shorter key can be a part of a word
+_LIKE_A_KEY: Final = 16  # characters; fewer can be a word, or a part of one
+_ESCAPED_AT_MOST: Final = 8  # times
+_BETWEEN_WORDS = re.compile(r"[\s/.:,;=?&#()\"'\[\]]+")
 _HOLDS_KEY: Final = (
     "Holds the API key. Take it out: this is shown, and stands in the audit log. Where a field needs this text, the "
     "key is no secret: have the provider make another."
@@ -83,8 +88,9 @@ def parse_create(
 def refuse_key_in_fields(spec: ModelCreate, key: SecretStr | None, among: Container[str] | None = None) -> None:
     """Make sure that no field of a model but that for it holds its key: those are shown and logged.
 
-    A key of 16 characters or more is found inside a text, any key where it is the whole text, but for those that the
-    providers' documentation gives to everybody.
+    A key of 16 characters or more is found inside a text, in whatever case, shape and escaping; so is one of 16 letters
+    and digits whatever stands between them, and a word of so many that is a part of the key. A shorter key is found
+    where it is the whole text. Those that the providers' documentation gives to everybody are no keys.
 
     Args:
         key: the one that is typed, or the stored one that stays.
@@ -96,7 +102,7 @@ def refuse_key_in_fields(spec: ModelCreate, key: SecretStr | None, among: Contai
     text = key.get_secret_value() if key else ""
     if not text or text in DUMMY_KEYS:
         return
-    found = {path for path, shown in _texts(spec) if _holds(shown, text) or _holds(unquote(shown), text)}
+    found = {path for path, shown in _texts(spec) if _holds(shown, text)}
     if among is not None:
         found = {path for path in found if path.partition(".")[0] in among}
     if found:
@@ -113,9 +119,18 @@ def _texts(spec: ModelCreate) -> Iterator[tuple[str, str]]:
 
 
 def _holds(text: str, key: str) -> bool:
-    """In any case, since a host is written in small letters."""
-    text, key = text.casefold(), key.casefold()
-    return key == text or (len(key) >= _LIKE_A_KEY and key in text)
+    text, key = name_key(_unescaped(text)), name_key(_unescaped(key))
+    if key == text or (len(key) >= _LIKE_A_KEY and key in text):
+        return True
+    whole = letters(key)
+    parts = [part for part in map(letters, (text, *_BETWEEN_WORDS.split(text))) if len(part) >= _LIKE_A_KEY]
+    return any(part in whole or (len(whole) >= _LIKE_A_KEY and whole in part) for part in parts)
+
+
+def _unescaped(text: str) -> str:
+    for _ in range(_ESCAPED_AT_MOST):
+        text = unquote(text)
+    return text
 
 
 def parse_test(

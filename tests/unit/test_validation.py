@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -205,6 +206,67 @@ def test_all_faults_are_told_at_once() -> None:
     found = faults({"type": "generation", "provider": "azure", "name": " ", "config": {"temperature": 9}})
     required = {"name", "model_id", "api_endpoint", "api_key", "connection.deployment"}
     assert required | {"config.context_window", "config.max_output_tokens", "config.temperature"} == set(found)
+
+
+def escaped(text: str) -> str:
+    return "".join(f"%{ord(char):02x}" for char in text)
+
+
+NOTED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "escaped": (CANARY, {"api_endpoint": f"https://host/{escaped(CANARY)}"}, "api_endpoint"),
+    "escaped twice": (CANARY, {"api_endpoint": f"https://host/{quote(escaped(CANARY))}/v1"}, "api_endpoint"),
+    "escaped four times": (
+        CANARY,
+        {"api_endpoint": f"https://host/{quote(quote(quote(escaped(CANARY))))}"},
+        "api_endpoint",
+    ),
+    "a label of the host": (CANARY.upper(), {"api_endpoint": f"https://{CANARY}.example.com/v1"}, "api_endpoint"),
+    "in upper case": (CANARY, {"name": CANARY.upper()}, "name"),
+    "with zero-width characters": (CANARY, {"name": "\u200b".join(CANARY)}, "name"),
+    "with soft hyphens": (CANARY, {"name": "Model " + "\u00ad".join(CANARY)}, "name"),
+    "with accents": (CANARY, {"name": "\u0301".join(CANARY)}, "name"),
+    "full-width": (CANARY, {"name": "".join(chr(ord(char) + 0xFEE0) for char in CANARY)}, "name"),
+    "with underscores": (CANARY, {"model_id": CANARY.replace("-", "_")}, "model_id"),
+    "without dashes": (CANARY, {"model_id": CANARY.replace("-", "")}, "model_id"),
+    "with spaces": (CANARY, {"name": f"My {' '.join(CANARY)} model"}, "name"),
+    "its end": (CANARY, {"model_id": CANARY[3:]}, "model_id"),
+    "all but its end": (CANARY + "x", {"config": {"tags": [CANARY]}}, "config.tags"),
+    "a word of it": (f"Bearer-{CANARY}", {"name": f"Model of {CANARY}"}, "name"),
+    "a label of it": (f"Bearer-{CANARY}", {"api_endpoint": f"https://{CANARY}.example.com/v1"}, "api_endpoint"),
+    "a segment of it": (f"Bearer-{CANARY}", {"api_endpoint": f"https://host/{escaped(CANARY)}/v1"}, "api_endpoint"),
+    "the key is escaped": (escaped(CANARY), {"name": CANARY}, "name"),
+    "few letters": ("--a--b--c--d--e-", {"name": "My --a--b--c--d--e- model"}, "name"),
+    "short, as a whole": ("sk-short", {"name": "SK-Short"}, "name"),
+}
+
+
+@pytest.mark.parametrize("way", NOTED)
+def test_a_key_is_found_in_another_field_however_it_is_written(way: str) -> None:
+    """Whole, or 16 of its characters as a word; at that field, and without repeating it."""
+    key, given, field = NOTED[way]
+    said = faults(generation(api_key=key, **given))
+    assert [field] == list(said)
+    assert "Holds the API key" in said[field]
+
+
+NO_KEY_IN_IT = [
+    ("sk-openai-7f3a9e51c2d84b06", {"name": "openai"}),
+    ("sk-openai-7f3a9e51c2d84b06", {"name": "SK openai"}),
+    ("gpt-4o-mini-7f3a9e51c2d84b06", {"name": "The gpt-4o-mini", "model_id": "gpt-4o-mini"}),
+    ("api.example.com-7f3a9e51c2d84b06", {"api_endpoint": "https://api.example.com/v1"}),
+    ("hunter2-hunter2", {"name": "My hunter2-hunter2 model"}),
+    ("gpt", {"name": "\u30e2\u30c7\u30eb gpt"}),
+    ("----------------", {"name": "A"}),
+    (CANARY, {"name": CANARY[:12], "model_id": CANARY[12:]}),
+    ("sk-no-key-required", {"name": "sk-no-key-required"}),
+]
+
+
+@pytest.mark.parametrize(("key", "given"), NO_KEY_IN_IT, ids=[str(at) for at in range(len(NO_KEY_IN_IT))])
+def test_an_ordinary_field_is_not_taken_for_a_key(key: str, given: dict[str, Any]) -> None:
+    """Fewer than 16 characters may be a word of both, and a short key a part of a word."""
+    spec = parse_create(generation(api_key=key, **given))
+    assert given == {name: getattr(spec, name) for name in given}
 
 
 def test_a_message_never_repeats_a_key() -> None:
