@@ -84,18 +84,19 @@ class _Places:
         """Take a place until the end of the block, and for so long at most."""
         async with asyncio.timeout(seconds) as place:
             self._taken[place] = None
-            if len(self._taken) > self._most:
-                self.end(next(iter(self._taken)))
             try:
+                if len(self._taken) > self._most:
+                    self.end(next(iter(self._taken)))
                 yield place
             finally:
                 self._taken.pop(place, None)
 
     def end(self, place: asyncio.Timeout) -> None:
-        """End the block of a place, if it goes on."""
+        """End the block of a place, if it goes on and its own time has not ended it already."""
         if place in self._taken:
             del self._taken[place]
-            place.reschedule(0)
+            if not place.expired():
+                place.reschedule(0)
 
 
 async def _lead_away(receive: Receive, send: Send) -> None:

@@ -19,7 +19,7 @@ from streamlit.web.server.starlette.starlette_app_utils import create_signed_val
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from pages.ui import session, signin, sockets
-from pages.ui.sockets import MOST_FILES, SIGNED_OUT_BYTES, SignedOut, most_signed_out
+from pages.ui.sockets import MOST_FILES, SIGNED_OUT_BYTES, SignedOut, _Places, most_signed_out
 from registry import Settings
 from tests.factories import LOCAL_ADMINISTRATOR
 
@@ -131,6 +131,32 @@ def test_who_does_not_read_holds_nobody_up() -> None:
         assert 2 + 1 == len([each for each in deaf if each.task and not each.task.done()])
 
     _flooded(scenario)
+
+
+def test_a_place_whose_time_is_up_is_no_hindrance() -> None:
+    """Who comes when the time of the first has passed, and its block has not ended yet, takes its place."""
+
+    async def main() -> None:
+        places = _Places(1)
+
+        async def first() -> None:
+            async with places.place(0):
+                await asyncio.Event().wait()
+
+        async def taken() -> bool:
+            async with places.place():
+                return True
+
+        slow = asyncio.create_task(first())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # its time is up
+        assert not slow.done()
+        assert [True] * 3 == [await taken() for _ in range(3)]
+        assert not places._taken
+        with pytest.raises(TimeoutError):
+            await slow
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
