@@ -1,5 +1,5 @@
-"""How long the headers of a request may be, together with its query: a session keeps both. Longer ones are answered by
-431, and with what to do about them.
+"""How long the headers of a request may be, together with its address: a session keeps both. Longer ones are answered
+by 431, and with what to do about them.
 
 By itself, what reads requests drops those whose headers have more than 16 KB, and what reads the ones of WebSockets
 answers nothing at all to a line of more than 8 KB. The cookies of somebody in 100 groups are longer.
@@ -20,11 +20,13 @@ from websockets import http11
 from pages.ui.doors import HEADERS
 
 MOST = 64 * 1024  # bytes
+MOST_LINES = 1_000
 TOO_LONG = (
-    f"The headers of this request have more than {MOST // 1024} KB, and nearly all of that is cookies. Delete this "
-    "site's cookies in your browser, then sign in again. If you are in hundreds of groups, ask whoever manages your "
-    "account to have only those sent that are meant for this dashboard.\n"
+    f"The headers of this request have more than {MOST // 1024} KB or {MOST_LINES:,} lines, and nearly all of that is "
+    "cookies. Delete this site's cookies in your browser, then sign in again. If you are in hundreds of groups, ask "
+    "whoever manages your account to have only those sent that are meant for this dashboard.\n"
 )
+_PER_LINE = len(": \r\n")
 _NO_LIMIT = 1 << 20  # of lines and bytes: more than passes h11, which is the first to read a WebSocket's request, too
 _SECONDS = 5
 _UNREAD = 1 << 20  # bytes
@@ -37,8 +39,10 @@ class Bound:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = sum(len(name) + len(value) for name, value in scope.get("headers", ()))
-        is_long = head + len(scope.get("query_string", b"")) > MOST
+        lines = scope.get("headers", ())
+        head = sum(len(name) + len(value) + _PER_LINE for name, value in lines)
+        address = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
+        is_long = head + address > MOST or len(lines) > MOST_LINES
         app = PlainTextResponse(TOO_LONG, 431) if is_long else self._app
         await app(scope, receive, send)
 

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 
 from pages.ui import headers
 from pages.ui.doors import HEADERS
-from pages.ui.headers import MOST, Bound
+from pages.ui.headers import MOST, MOST_LINES, Bound
 
 HTTP = "Accept: */*"
 WEBSOCKET = "\r\n".join(
@@ -91,9 +91,19 @@ def test_longer_headers_are_answered(port: int, kind: str, size: int, pieces: in
 
 
 @KINDS
-def test_a_longer_query_is_answered(port: int, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "number"), [("a:", MOST_LINES), ("a: " + "x" * 65, MOST // 69)], ids=["empty", "with what is around them"]
+)
+def test_too_many_headers_are_answered(port: int, kind: str, line: str, number: int) -> None:
+    """However little is in each: lines are counted, and of their bytes all that were sent."""
+    assert answer(port, request(kind, *[line] * number))[:2] == (431, headers.TOO_LONG)
+
+
+@KINDS
+@pytest.mark.parametrize("address", ["/?", "/"], ids=["query", "path"])
+def test_a_longer_address_is_answered(port: int, kind: str, address: str) -> None:
     """As headers are, with which it is counted together."""
-    assert answer(port, request(kind).replace("/", "/?" + "x" * MOST, 1))[:2] == (431, headers.TOO_LONG)
+    assert answer(port, request(kind).replace("/", address + "x" * MOST, 1))[:2] == (431, headers.TOO_LONG)
 
 
 def test_headers_that_never_end_are_answered(port: int) -> None:
