@@ -53,3 +53,4 @@ app = st.App(
     ],
 )
 headers.bound()
+sockets.bound()

@@ -1,5 +1,5 @@
-"""What WebSockets may use up: how much a browser may send, how many may stand open without a sign-in, and of how many
-open files the server takes them."""
+"""What WebSockets may use up: how much and how often a browser may send, how many may stand open without a sign-in, and
+of how many open files the server takes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
@@ -17,10 +18,16 @@ from streamlit import config
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime import runtime_util
 from streamlit.url_util import make_url_path
+from uvicorn.protocols.websockets import websockets_sansio_impl
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame, Opcode
+from websockets.server import ServerProtocol
 
 MOST_SIGNED_OUT = 200
 FEWEST_SIGNED_OUT = 16
 SIGNED_OUT_BYTES = 64_000  # of one message: the sign-in has a button and no fields
+MOST_PIECES = 64  # of one message: of 1 MB, browsers make a few
+MOST_FRAMES = 256  # in a second: people click and type
 PAGE_BYTES = 64_000_000  # of one message to a browser: a list of 10,000 models has 3 MB, with the longest names 21
 
 MOST_FILES = 10_240  # which macOS allows, where it names no limit
@@ -97,6 +104,37 @@ class _Places:
             del self._taken[place]
             if not place.expired():
                 place.reschedule(0)
+
+
+class _Frames(ServerProtocol):
+    """Ends a WebSocket that brings more frames than any browser sends. Each costs time, an empty one too, and all that
+    came at once are read before anybody else is served."""
+
+    _pieces = 0
+    _frames = 0
+    _second = 0
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take a frame.
+
+        Raises:
+            ProtocolError: it is one too many, of its message or in this second.
+        """
+        second = int(monotonic())
+        self._frames = self._frames + 1 if second == self._second else 1
+        self._second = second
+        if frame.opcode is Opcode.CONT:
+            self._pieces += 1
+        elif frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._pieces = 1
+        if self._frames > MOST_FRAMES or self._pieces > MOST_PIECES:
+            raise ProtocolError("too many frames")
+        super().recv_frame(frame)
+
+
+def bound() -> None:
+    """Have the reader of WebSockets bound the number of frames."""
+    websockets_sansio_impl.ServerProtocol = _Frames  # type: ignore[attr-defined]
 
 
 async def _lead_away(receive: Receive, send: Send) -> None:

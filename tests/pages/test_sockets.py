@@ -12,19 +12,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from starlette.requests import HTTPConnection
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.web.server.starlette import starlette_websocket
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 from pages.ui import session, signin, sockets
-from pages.ui.sockets import MOST_FILES, SIGNED_OUT_BYTES, SignedOut, _Places, most_signed_out
+from pages.ui.sockets import (
+    MOST_FILES,
+    MOST_FRAMES,
+    MOST_PIECES,
+    SIGNED_OUT_BYTES,
+    SignedOut,
+    _Frames,
+    _Places,
+    most_signed_out,
+)
 from registry import Settings
 from tests.factories import LOCAL_ADMINISTRATOR
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "https://registry.example.com"
+FIRST, PIECE, LAST = (Opcode.BINARY, False), (Opcode.CONT, False), (Opcode.CONT, True)
+WHOLE, PING = (Opcode.BINARY, True), (Opcode.PING, True)
 
 
 class Browser:
@@ -187,6 +203,49 @@ def test_an_error_of_the_page_is_none_of_ours() -> None:
 
     with pytest.raises(TimeoutError):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("frames", "is_taken"),
+    [
+        ([FIRST, *[PIECE] * (MOST_PIECES - 2), LAST], True),
+        ([FIRST, *[PIECE] * MOST_PIECES], False),
+        ([FIRST, *[PIECE] * (MOST_PIECES - 2), LAST] * 2, True),
+        ([WHOLE] * MOST_FRAMES, True),
+        ([WHOLE] * (MOST_FRAMES + 1), False),
+        ([PING] * (MOST_FRAMES + 1), False),
+        ([FIRST, *[PING] * MOST_FRAMES], False),
+    ],
+    ids=["pieces", "a message of too many", "two messages", "frames", "too many", "pings", "pings in a message"],
+)
+def test_as_many_frames_as_browsers_send(
+    frames: list[tuple[Opcode, bool]], is_taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More are not read, whatever is in them."""
+    monkeypatch.setattr(sockets, "monotonic", lambda: 0.0)
+    ours = _Frames(state=State.OPEN)
+    ours.receive_data(b"".join(Frame(opcode, b"", fin).serialize(mask=True) for opcode, fin in frames))
+    assert is_taken == (ours.parser_exc is None)
+    assert is_taken == (len(frames) == len(ours.events_received()))
+
+
+def test_every_second_has_frames_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser that stays goes on being heard."""
+    ours = _Frames(state=State.OPEN)
+    for second in range(3):
+        monkeypatch.setattr(sockets, "monotonic", lambda second=second: second + 0.5)
+        ours.receive_data(Frame(Opcode.BINARY, b"").serialize(mask=True) * MOST_FRAMES)
+        assert MOST_FRAMES == len(ours.events_received())
+
+
+def test_the_server_bounds_frames() -> None:
+    """The control: what it reads WebSockets with is what is tested here."""
+    sockets.bound()
+
+    async def main() -> WebSocketsSansIOProtocol:
+        return WebSocketsSansIOProtocol(uvicorn.Config(Streamlit(), log_config=None), ServerState(), {})
+
+    assert isinstance(asyncio.run(main()).conn, _Frames)
 
 
 @pytest.mark.parametrize(
