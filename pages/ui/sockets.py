@@ -9,23 +9,27 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
+from typing import NoReturn
 
+from google.protobuf.message import DecodeError
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime import runtime_util
 from streamlit.url_util import make_url_path
 from uvicorn.protocols.websockets import websockets_sansio_impl
 from websockets.exceptions import ProtocolError
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 
 MOST_SIGNED_OUT = 200
 FEWEST_SIGNED_OUT = 16
 SIGNED_OUT_BYTES = 64_000  # of one message: the sign-in has a button and no fields
+FROM_PAGES = ("rerun_script", "stop_script", "app_heartbeat")  # without a sign-in
 MOST_PIECES = 64  # of one message: of 1 MB, browsers make a few
 MOST_FRAMES = 256  # in a second: people click and type
 PAGE_BYTES = 64_000_000  # of one message to a browser: a list of 10,000 models has 3 MB, with the longest names 21
@@ -42,7 +46,8 @@ LEAVING = 5  # seconds that a browser has to follow to that page
 
 class SignedOut:
     """Lets at most ``most`` WebSockets of people who are not signed in stand open: when there are more, the one that
-    came first is ended. A newcomer is let in always, and who is signed in is not counted.
+    came first is ended. Who is signed in is not counted, and a newcomer is refused only while more come at once than
+    can be ended: each keeps its files, and Streamlit's for it, until it has gone.
 
     The order is that of coming, not of the last message: somebody who keeps sending would stay, and drive out those who
     read how to sign in.
@@ -53,11 +58,22 @@ class SignedOut:
         self._is_signed_in = is_signed_in
         self._open = _Places(most)
         self._leaving = _Places(most)
+        self._most = most_with_leaving(most)
+        self._all = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket" or self._is_signed_in(HTTPConnection(scope)):
             await self._app(scope, receive, send)
-            return
+        elif self._all < self._most:
+            self._all += 1
+            try:
+                await self._serve(scope, receive, send)
+            finally:
+                self._all -= 1
+        else:
+            await send({"type": "websocket.close"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with self._open.place() as place:
                 await self._app(scope, self._bounded(receive, place), send)
@@ -71,12 +87,21 @@ class SignedOut:
     def _bounded(self, receive: Receive, place: asyncio.Timeout) -> Receive:
         async def bounded() -> Message:
             message = await receive()
-            if len(message.get("bytes") or b"") > SIGNED_OUT_BYTES:
+            if message["type"] == "websocket.receive" and not _is_of_a_page(message):
                 self._open.end(place)
                 await asyncio.sleep(0)  # here it ends
             return message
 
         return bounded
+
+
+def _is_of_a_page(message: Message) -> bool:
+    """Whether Streamlit's page sends such a message before the sign-in. What it cannot read, Streamlit logs."""
+    data = message["bytes"]
+    try:
+        return len(data) <= SIGNED_OUT_BYTES and BackMsg.FromString(data).WhichOneof("type") in FROM_PAGES
+    except DecodeError:
+        return False
 
 
 class _Places:
@@ -107,8 +132,8 @@ class _Places:
 
 
 class _Frames(ServerProtocol):
-    """Ends a WebSocket that brings more frames than any browser sends. Each costs time, an empty one too, and all that
-    came at once are read before anybody else is served."""
+    """Ends a WebSocket that brings text, of which Streamlit's page sends none, or more frames than any browser sends.
+    Each costs time, an empty one too, and all that came at once are read before anybody else is served."""
 
     _pieces = 0
     _frames = 0
@@ -118,22 +143,28 @@ class _Frames(ServerProtocol):
         """Take a frame.
 
         Raises:
-            ProtocolError: it is one too many, of its message or in this second.
+            ProtocolError: it is text, or one too many, of its message or in this second.
         """
         second = int(monotonic())
         self._frames = self._frames + 1 if second == self._second else 1
         self._second = second
-        if frame.opcode is Opcode.CONT:
-            self._pieces += 1
-        elif frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+        if frame.opcode is Opcode.BINARY:
             self._pieces = 1
+        elif frame.opcode is Opcode.CONT:
+            self._pieces += 1
+        if frame.opcode is Opcode.TEXT:
+            self._end(CloseCode.UNSUPPORTED_DATA, "text")
         if self._frames > MOST_FRAMES or self._pieces > MOST_PIECES:
-            raise ProtocolError("too many frames")
+            self._end(CloseCode.POLICY_VIOLATION, "too many frames")
         super().recv_frame(frame)
+
+    def _end(self, code: CloseCode, reason: str) -> NoReturn:
+        self.fail(code, reason)
+        raise ProtocolError(reason)
 
 
 def bound() -> None:
-    """Have the reader of WebSockets bound the number of frames."""
+    """Have the reader of WebSockets take no text, and only so many frames."""
     websockets_sansio_impl.ServerProtocol = _Frames  # type: ignore[attr-defined]
 
 
@@ -174,6 +205,11 @@ def most_signed_out(files: int) -> int:
     there is room for, from 16 to 200."""
     room = (files - _DISCONNECTED - _OTHERS) // _PER_SESSION
     return max(FEWEST_SIGNED_OUT, min(MOST_SIGNED_OUT, room // 2))
+
+
+def most_with_leaving(most: int) -> int:
+    """How many there may be of these together with those that are led away, or are being ended for newcomers."""
+    return 2 * most + most // 4
 
 
 def raise_open_files() -> int:

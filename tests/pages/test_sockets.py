@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.requests import HTTPConnection
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.web.server.starlette import starlette_websocket
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
 from pages.ui import session, signin, sockets
@@ -33,12 +35,14 @@ from pages.ui.sockets import (
     _Frames,
     _Places,
     most_signed_out,
+    most_with_leaving,
 )
 from registry import Settings
 from tests.factories import LOCAL_ADMINISTRATOR
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "https://registry.example.com"
+RERUN = BackMsg(rerun_script=ClientState()).SerializeToString()
 FIRST, PIECE, LAST = (Opcode.BINARY, False), (Opcode.CONT, False), (Opcode.CONT, True)
 WHOLE, PING = (Opcode.BINARY, True), (Opcode.PING, True)
 
@@ -107,7 +111,7 @@ def test_the_first_of_too_many_is_sent_away() -> None:
         members = [Browser(signed_in=True).open(app) for _ in range(5)]
         others = [Browser().open(app) for _ in range(2)]
         await _settle()
-        others[0].said.put_nowait({"type": "websocket.receive", "bytes": b"x"})
+        others[0].said.put_nowait({"type": "websocket.receive", "bytes": RERUN})
         others.append(Browser().open(app))
         await _settle()
         assert [["/closed"], [], []] == [each.sent_to for each in others]
@@ -137,16 +141,18 @@ def test_who_does_not_read_holds_nobody_up() -> None:
     """A newcomer is served at once, and of those who are led away no more are left than may stand open."""
 
     async def scenario(app: SignedOut, behind: Streamlit) -> None:
-        deaf = [Browser(reads=False).open(app) for _ in range(50)]
-        await _settle()
+        deaf = []
+        for _ in range(50):
+            deaf.append(Browser(reads=False).open(app))
+            await _settle()
         newcomer = Browser().open(app)
-        newcomer.said.put_nowait({"type": "websocket.receive", "bytes": b"x"})
+        newcomer.said.put_nowait({"type": "websocket.receive", "bytes": RERUN})
         await _settle()
-        assert [1] == behind.sizes
-        assert 2 == behind.open
-        assert 2 + 1 == len([each for each in deaf if each.task and not each.task.done()])
+        assert [len(RERUN)] == behind.sizes
+        assert 4 == behind.open
+        assert 4 - 1 + 4 == len([each for each in deaf if each.task and not each.task.done()])
 
-    _flooded(scenario)
+    _flooded(scenario, most=4)
 
 
 def test_a_place_whose_time_is_up_is_no_hindrance() -> None:
@@ -175,6 +181,25 @@ def test_a_place_whose_time_is_up_is_no_hindrance() -> None:
     asyncio.run(main())
 
 
+def test_more_at_once_than_can_be_ended_are_refused() -> None:
+    """Nothing behind hears of them. Who is signed in is served, and so is a newcomer as soon as they have ended."""
+
+    async def scenario(app: SignedOut, behind: Streamlit) -> None:
+        crowd = [Browser().open(app) for _ in range(50)]
+        member = Browser(signed_in=True).open(app)
+        await asyncio.sleep(0)
+        assert most_with_leaving(4) + 1 == behind.open
+        refused = crowd[most_with_leaving(4) :]
+        assert [[{"type": "websocket.close"}]] * len(refused) == [each.heard for each in refused]
+        await _settle()
+        newcomer = Browser().open(app)
+        await _settle()
+        assert 4 + 1 == behind.open
+        assert [[], []] == [newcomer.heard, member.heard]
+
+    _flooded(scenario, most=4)
+
+
 @pytest.mark.parametrize(
     ("signed_in", "size", "is_taken"),
     [(False, SIGNED_OUT_BYTES, True), (False, SIGNED_OUT_BYTES + 1, False), (True, SIGNED_OUT_BYTES + 1, True)],
@@ -184,9 +209,41 @@ def test_a_large_message_is_not_taken(signed_in: bool, size: int, is_taken: bool
 
     async def scenario(app: SignedOut, behind: Streamlit) -> None:
         each = Browser(signed_in=signed_in).open(app)
-        each.said.put_nowait({"type": "websocket.receive", "bytes": bytes(size)})
+        each.said.put_nowait({"type": "websocket.receive", "bytes": _rerun(size)})
         await _settle()
         assert ([size] if is_taken else []) == behind.sizes
+        assert ([] if is_taken else ["/closed"]) == each.sent_to
+
+    _flooded(scenario)
+
+
+def _rerun(size: int) -> bytes:
+    around = 8  # bytes, at these lengths
+    message = BackMsg(rerun_script=ClientState(query_string="x" * (size - around))).SerializeToString()
+    assert size == len(message)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("message", "is_taken"),
+    [
+        (RERUN, True),
+        (BackMsg(app_heartbeat=True).SerializeToString(), True),
+        (b"", False),
+        (b"\xff", False),
+        (BackMsg(debug_shutdown_runtime=True).SerializeToString(), False),
+        (BackMsg(load_git_info=True).SerializeToString(), False),
+    ],
+    ids=["rerun", "heartbeat", "nothing", "no message", "shutdown", "git"],
+)
+def test_only_what_the_sign_in_sends_is_taken(message: bytes, is_taken: bool) -> None:
+    """What Streamlit would only complain of in the log, or start programs for, is not handed to it."""
+
+    async def scenario(app: SignedOut, behind: Streamlit) -> None:
+        each = Browser().open(app)
+        each.said.put_nowait({"type": "websocket.receive", "bytes": message})
+        await _settle()
+        assert ([len(message)] if is_taken else []) == behind.sizes
         assert ([] if is_taken else ["/closed"]) == each.sent_to
 
     _flooded(scenario)
@@ -225,7 +282,7 @@ def test_as_many_frames_as_browsers_send(
     monkeypatch.setattr(sockets, "monotonic", lambda: 0.0)
     ours = _Frames(state=State.OPEN)
     ours.receive_data(b"".join(Frame(opcode, b"", fin).serialize(mask=True) for opcode, fin in frames))
-    assert is_taken == (ours.parser_exc is None)
+    assert (None if is_taken else CloseCode.POLICY_VIOLATION) == (ours.close_sent and ours.close_sent.code)
     assert is_taken == (len(frames) == len(ours.events_received()))
 
 
@@ -236,6 +293,16 @@ def test_every_second_has_frames_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(sockets, "monotonic", lambda second=second: second + 0.5)
         ours.receive_data(Frame(Opcode.BINARY, b"").serialize(mask=True) * MOST_FRAMES)
         assert MOST_FRAMES == len(ours.events_received())
+
+
+@pytest.mark.parametrize("text", [b"hello", b"\xff"], ids=["text", "not UTF-8"])
+def test_a_text_ends_the_connection(text: bytes) -> None:
+    """Before anything reads it that would write an error into the log."""
+    ours = _Frames(state=State.OPEN)
+    ours.receive_data(Frame(Opcode.TEXT, text).serialize(mask=True))
+    assert ours.close_sent
+    assert CloseCode.UNSUPPORTED_DATA == ours.close_sent.code
+    assert not ours.events_received()
 
 
 def test_the_server_bounds_frames() -> None:
