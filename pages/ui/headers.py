@@ -8,6 +8,7 @@ answers nothing at all to a line of more than 8 KB. The cookies of somebody in 1
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from http import HTTPStatus
 
@@ -28,6 +29,12 @@ TOO_LONG = (
 )
 _PER_LINE = len(": \r\n")
 _NO_LIMIT = 1 << 20  # of lines and bytes: more than passes h11, which is the first to read a WebSocket's request, too
+_LOG = "uvicorn.error"
+_NOT_LOGGED = (  # what anybody can have written there as often as they like; the answer says it, too
+    "ASGI callable returned without completing handshake.",  # of every WebSocket that is refused by an answer
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
+)
 _SECONDS = 5
 _UNREAD = 1 << 20  # bytes
 
@@ -48,10 +55,15 @@ class Bound:
 
 
 def bound() -> None:
-    """Have the readers of requests take headers up to the limit, and answer longer ones."""
+    """Have the readers of requests take headers up to the limit, answer longer ones, and log no refusal."""
     h11_impl.DEFAULT_MAX_INCOMPLETE_EVENT_SIZE = MOST  # type: ignore[attr-defined]
     http11.MAX_LINE_LENGTH = http11.MAX_NUM_HEADERS = _NO_LIMIT
     h11_impl.H11Protocol.send_400_response = _refuse  # type: ignore[assignment, method-assign]
+    logging.getLogger(_LOG).addFilter(_is_logged)
+
+
+def _is_logged(record: logging.LogRecord) -> bool:
+    return record.msg not in _NOT_LOGGED
 
 
 def _refuse(connection: h11_impl.H11Protocol, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -117,3 +118,25 @@ def test_headers_that_never_end_are_answered(port: int) -> None:
 def test_what_is_no_request_is_still_refused_as_such(port: int, line: str) -> None:
     """The control: only what is too long is called so."""
     assert answer(port, request(HTTP, line))[:2] == (400, "Invalid HTTP request received.")
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        request(WEBSOCKET, "Cookie: " + "x" * MOST),
+        request(HTTP, "no header"),
+        request("Connection: Upgrade", "Upgrade: h2c"),
+    ],
+    ids=["websocket", "no request", "another protocol"],
+)
+def test_a_refusal_is_not_logged(
+    port: int, refused: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody could fill the disk with them; what goes wrong in the server still is."""
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
+    log = logging.getLogger("uvicorn.error")
+    caplog.set_level(logging.WARNING, log.name)
+    answer(port, refused)
+    answer(port, request(HTTP))  # by now it would have been
+    log.error("of the server")
+    assert {"of the server"} == set(caplog.messages)
