@@ -173,15 +173,16 @@ class Warm(forks.Watcher):
     def _run(self, what: str, **options: Any) -> subprocess.Popen[bytes]:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         path = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
-        nowhere = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         command = [spawn.get_executable(), "-I", "-c", _BOOT + what, path]
-        process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[assignment]  # takes options for those of text  # noqa: S603 -- this Python, and text of ours
-            command,
-            env={**kept, **self._variables},
-            cwd=Path(os.sep).absolute(),
-            start_new_session=True,  # Ctrl+C at the console is not for it
-            **nowhere | options,
-        )
+        nowhere = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        given: dict[str, Any] = {
+            "env": {**kept, **self._variables},
+            "cwd": Path(os.sep).absolute(),
+            "start_new_session": True,  # Ctrl+C at the console is not for it
+            **nowhere,
+            **options,
+        }
+        process: subprocess.Popen[bytes] = subprocess.Popen(command, **given)  # noqa: S603 -- this Python, our own text
         return process
 
 

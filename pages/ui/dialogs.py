@@ -192,7 +192,7 @@ def _ask_to_delete(reg: Registry, model: Model | ModelSummary) -> None:
                     if model.type == "embedding"
                     else ""
                 )
-                + "Register one, or deprecate this model.",
+                + ("Register one, or deprecate this model." if _can_be_deprecated(model) else "Register one."),
                 icon=":material/warning:",
             )
     else:
@@ -208,6 +208,10 @@ def _ask_to_delete(reg: Registry, model: Model | ModelSummary) -> None:
                 reg.models.delete(model.id, reassign_to=heir.id if heir else None)
                 moved = f", {counted(len(users), 'knowledge base')} moved to “{heir.name}”" if heir else ""
                 _done(reg, f"“{model.name}” was deleted{moved}.")
+
+
+def _can_be_deprecated(model: Model | ModelSummary) -> bool:
+    return not isinstance(model, ModelSummary) or model.is_readable
 
 
 def _replace_default_first(reg: Registry, model: Model | ModelSummary) -> None:
