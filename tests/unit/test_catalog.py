@@ -108,7 +108,7 @@ def test_every_known_model_passes_our_validation(kind: ModelType, provider: Prov
                 "name": "Any",
                 "model_id": known.model_id,
                 "api_endpoint": provider.default_endpoint or "https://models.example.com",
-                "api_key": "any",
+                "api_key": "made-up-key",
                 "connection": {name: "x" for name, field in provider.connection.items() if field.need is Need.REQUIRED},
                 "config": config,
             }
