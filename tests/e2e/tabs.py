@@ -67,11 +67,13 @@ class Tab:
         await self._hear("auth_redirect")
 
     async def _hear(self, kind: str) -> None:
+        heard = ""
         async with asyncio.timeout(TIMEOUT):
-            while not self.messages or self.messages[-1].WhichOneof("type") != kind:
+            while heard != kind:
                 data = await self._connection.recv(decode=False)
                 self.sizes.append(len(data))
                 self.messages.append(ForwardMsg.FromString(data))
+                heard = self.messages[-1].WhichOneof("type") or ""
 
 
 @asynccontextmanager
