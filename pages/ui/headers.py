@@ -56,9 +56,9 @@ class Bound:
 
 def bound() -> None:
     """Have the readers of requests take headers up to the limit, answer longer ones, and log no refusal."""
-    h11_impl.DEFAULT_MAX_INCOMPLETE_EVENT_SIZE = MOST  # type: ignore[attr-defined]
+    h11_impl.DEFAULT_MAX_INCOMPLETE_EVENT_SIZE = MOST  # type: ignore[attr-defined]  # not exported
     http11.MAX_LINE_LENGTH = http11.MAX_NUM_HEADERS = _NO_LIMIT
-    h11_impl.H11Protocol.send_400_response = _refuse  # type: ignore[assignment, method-assign]
+    h11_impl.H11Protocol.send_400_response = _refuse  # type: ignore[assignment, method-assign]  # the point
     logging.getLogger(_LOG).addFilter(_is_logged)
 
 

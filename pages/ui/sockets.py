@@ -165,7 +165,7 @@ class _Frames(ServerProtocol):
 
 def bound() -> None:
     """Have the reader of WebSockets take no text, and only so many frames."""
-    websockets_sansio_impl.ServerProtocol = _Frames  # type: ignore[attr-defined]
+    websockets_sansio_impl.ServerProtocol = _Frames  # type: ignore[attr-defined]  # not exported
 
 
 async def _lead_away(receive: Receive, send: Send) -> None:

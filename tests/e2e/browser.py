@@ -203,7 +203,7 @@ class Visitor:
             assert answer.status == 303
             name, _, value = answer.headers["Set-Cookie"].partition(";")[0].partition("=")
         flags = {"httpOnly": True, "sameSite": "Strict"}
-        self.page.context.add_cookies([{"name": name, "value": value, "url": self.url, **flags}])  # type: ignore[list-item]
+        self.page.context.add_cookies([{"name": name, "value": value, "url": self.url, **flags}])  # type: ignore[list-item]  # a TypedDict
 
     def open(self, path: str = "/") -> None:
         """Follow a link of the dashboard, and wait until the page is ready."""

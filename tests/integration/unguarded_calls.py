@@ -17,7 +17,7 @@ Argument = dict[str, Any]
 
 def with_any_header(argument: Argument, say: Say) -> None:
     """Headers are let through whatever they hold."""
-    transport.OneOrigin._may_send = lambda *_: True  # type: ignore[method-assign]
+    transport.OneOrigin._may_send = lambda *_: True  # type: ignore[method-assign]  # the point
     litellm_call.make(argument, say)
 
 
@@ -28,13 +28,13 @@ def by_an_ordinary_client(argument: Argument, say: Say) -> None:
         def __init__(self, **_: Any) -> None:
             super().__init__(follow_redirects=True, timeout=0.5)
 
-    httpx.Client = Following  # type: ignore[misc]
+    httpx.Client = Following  # type: ignore[misc]  # the point
     litellm_call.make(argument, say)
 
 
 def unscrubbed(argument: Argument, say: Say) -> None:
     """What is answered is shown as it is."""
-    litellm_call.scrub = lambda text, *_: text  # type: ignore[assignment]
+    litellm_call.scrub = lambda text, *_: text  # type: ignore[assignment]  # the point
     litellm_call.make(argument, say)
 
 
@@ -63,4 +63,4 @@ def _before_reading(do: Callable[[], Any]) -> None:
         do()
         return answer
 
-    transport.OneOrigin._exchanged = then  # type: ignore[method-assign]
+    transport.OneOrigin._exchanged = then  # type: ignore[method-assign]  # the point
