@@ -19,6 +19,8 @@ from urllib.parse import quote, unquote
 
 from pydantic import SecretStr
 
+from registry.specs import letters
+
 HIDDEN = "[hidden]"
 MAX_LENGTH = 300
 _RUN = 8
@@ -64,12 +66,6 @@ def _without(text: str, starts: list[int]) -> str:
             shown += text[end:start] + HIDDEN
         end = start + _RUN
     return shown + text[end:]
-
-
-def letters(text: str) -> str:
-    """What is left of a text as keys are written: ASCII letters and digits in one case, from whatever shape of them."""
-    plain = unicodedata.normalize("NFKD", text).lower()
-    return "".join(char for char in plain if char.isascii() and char.isalnum())
 
 
 def _can_be_read(text: str, secrets: Iterable[str]) -> bool:

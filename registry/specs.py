@@ -54,6 +54,12 @@ def name_key(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
+def letters(text: str) -> str:
+    """What is left of a text as keys are written: ASCII letters and digits in one case, from whatever shape of them."""
+    plain = unicodedata.normalize("NFKD", text).lower()
+    return "".join(char for char in plain if char.isascii() and char.isalnum())
+
+
 def _no_id(name: str) -> str:
     """Refuse a name that looks like an id: looked for by the id of a model that is gone, its model would be found."""
     if _ID.fullmatch(name_key(name)):

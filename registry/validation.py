@@ -18,7 +18,6 @@ from registry.errors import InvalidInputError, InvalidModelError
 from registry.faults import REQUIRED, shown
 from registry.providers import DUMMY_KEYS, PROVIDERS, Need, Provider
 from registry.records import ModelType, Status
-from registry.scrub import letters
 from registry.specs import (
     CONFIGS,
     MAX_NAME,
@@ -28,6 +27,7 @@ from registry.specs import (
     ModelCreate,
     ModelUpdate,
     Name,
+    letters,
     name_key,
     no_environment,
     plain,
