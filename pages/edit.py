@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 from registry import Registry, Role
+from registry.catalog.providers import PROVIDERS, Provider, providers_for
 from registry.errors import ContractError, NotFoundError, RegistryError, StaleVersionError, StoredValueError
-from registry.providers import PROVIDERS, Provider, providers_for
 from registry.records import KnowledgeBase, Model, ModelType, Status
 
 from pages.ui import fields, known, routes, sections, trial

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 from registry import Registry, Role
-from registry.providers import PROVIDERS
+from registry.catalog.providers import PROVIDERS
 from registry.records import ModelType, Status
 
 from pages.ui import bar, batch, dialogs, routes, tables

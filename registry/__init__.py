@@ -8,6 +8,7 @@ model = reg.resolve(kb="kb-42", type="embedding")
 
 from registry import errors
 from registry.actors import Actor, Role
+from registry.catalog.specs import EmbeddingConfig, GenerationConfig, ModelCreate, ModelUpdate, NerConfig
 from registry.client import Registry, ResolvedModel
 from registry.records import (
     AuditEntry,
@@ -30,7 +31,6 @@ from registry.records import (
     VerifyReport,
 )
 from registry.settings import Settings
-from registry.specs import EmbeddingConfig, GenerationConfig, ModelCreate, ModelUpdate, NerConfig
 
 __all__ = [
     "Actor",

@@ -20,9 +20,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from registry import arguments
 from registry.actors import READERS, Actor, reads
-from registry.arguments import KnowledgeBaseRef, ModelRef
+from registry.catalog import arguments
+from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.queries import contains, equals
 from registry.records import AuditEntry, AuditPage, Change, FrozenDict, VerifyReport
 from registry.store import SEARCHING, Clock, Store

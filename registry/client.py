@@ -9,12 +9,14 @@ from typing import Any, Self
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import arguments, probe, queries, rotation
+from registry import probe, queries, rotation
 from registry.actors import BOUND, READERS, Actor, Role, acting, changes, reads
-from registry.arguments import KnowledgeBaseRef, ModelRef
 from registry.audit import Audit
+from registry.catalog import arguments
+from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
+from registry.catalog.egress import Policy
+from registry.catalog.providers import PROVIDERS
 from registry.crypto import Keyring
-from registry.egress import Policy
 from registry.errors import (
     DecryptionError,
     ForbiddenError,
@@ -26,7 +28,6 @@ from registry.errors import (
 from registry.knowledge_bases import KnowledgeBases
 from registry.models import Models
 from registry.plan import alias_of
-from registry.providers import PROVIDERS
 from registry.proxy import ProxyApi
 from registry.records import KeyStatus, KeyUse, Model, ModelType, RotationReport, Status
 from registry.secrecy import Unpickled, forgetful

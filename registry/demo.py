@@ -14,12 +14,12 @@ from functools import partial
 from random import Random
 
 from registry.actors import Actor, Role
-from registry.catalog import known_models
+from registry.catalog.known import known_models
+from registry.catalog.providers import PROVIDERS, Need, Provider, providers_for
 from registry.client import Registry
 from registry.demo_data import BASES, CLUSTER, MODELS, TUNED, Row
 from registry.errors import SettingsError
 from registry.knowledge_bases import KEEP, Choice
-from registry.providers import PROVIDERS, Need, Provider, providers_for
 from registry.records import AuditPage, Model, ModelType, Status
 from registry.settings import Settings
 from registry.store import utcnow

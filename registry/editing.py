@@ -12,9 +12,11 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import audit, queries, validation
+from registry import audit, queries
 from registry.actors import Actor
-from registry.called import called
+from registry.catalog import validation
+from registry.catalog.call import called
+from registry.catalog.specs import ModelCreate, name_key
 from registry.crypto import Keyring
 from registry.errors import (
     AlreadyExistsError,
@@ -26,7 +28,6 @@ from registry.errors import (
 )
 from registry.queries import Contract, bases_using, contract, default_ids
 from registry.records import KnowledgeBase, Status
-from registry.specs import ModelCreate, name_key
 from registry.store import Clock
 from registry.tables import ModelRow, ModelStateRow
 

@@ -9,9 +9,10 @@ from typing import Any, Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from registry import arguments, audit, queries, validation
+from registry import audit, queries
 from registry.actors import BOUND, Actor, Role, changes, reads
-from registry.arguments import KnowledgeBaseRef, ModelRef
+from registry.catalog import arguments, validation
+from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.errors import ContractError, InactiveModelError, InvalidInputError, NotFoundError
 from registry.queries import bases, contract, fetch
 from registry.records import KnowledgeBase, ModelType, Status

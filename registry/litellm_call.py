@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
-from registry import diagnosis, endpoints
-from registry.egress import Policy
-from registry.providers import PROVIDERS
+from registry import diagnosis
+from registry.catalog import endpoints
+from registry.catalog.egress import Policy
+from registry.catalog.providers import PROVIDERS
 from registry.records import ModelType
 from registry.scrub import scrub
 

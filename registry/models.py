@@ -12,11 +12,13 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from registry import arguments, defaults, editing, queries, testing, validation
+from registry import defaults, editing, queries, testing
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
-from registry.arguments import ModelRef
+from registry.catalog import arguments, validation
+from registry.catalog.arguments import ModelRef
+from registry.catalog.egress import Policy
+from registry.catalog.specs import ModelCreate, ModelUpdate
 from registry.crypto import Keyring
-from registry.egress import Policy
 from registry.errors import (
     DefaultModelError,
     SettingsError,
@@ -35,7 +37,6 @@ from registry.records import (
     Status,
     TestResult,
 )
-from registry.specs import ModelCreate, ModelUpdate
 from registry.store import Store
 from registry.tables import DefaultRow, ModelRow
 

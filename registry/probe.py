@@ -17,16 +17,16 @@ from pydantic import ConfigDict, NonNegativeInt, SecretStr, StringConstraints, T
 from pydantic.dataclasses import dataclass
 
 from registry import diagnosis
-from registry.called import MOST_TOKENS
-from registry.egress import Policy
+from registry.catalog.call import MOST_TOKENS
+from registry.catalog.egress import Policy
+from registry.catalog.providers import PROVIDERS
+from registry.catalog.specs import ModelCreate
 from registry.errors import ProxyError, SettingsError
 from registry.litellm_call import Call
 from registry.plan import mode_of
 from registry.process import Said, Warm
-from registry.providers import PROVIDERS
 from registry.records import ModelType, TestResult
 from registry.scrub import MAX_LENGTH, scrub
-from registry.specs import ModelCreate
 
 SECONDS: Final = {ModelType.EMBEDDING: 10, ModelType.GENERATION: 15, ModelType.NER: 15}
 COOL_DOWN: Final = 5.5

@@ -11,14 +11,14 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, SQLColumnExpression, Text, and_, cast, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from registry import arguments
-from registry.arguments import ModelRef
+from registry.catalog import arguments
+from registry.catalog.arguments import ModelRef
+from registry.catalog.faults import shown
+from registry.catalog.providers import PROVIDERS
+from registry.catalog.specs import CONFIGS, name_key
 from registry.crypto import Binding
 from registry.errors import InvalidModelError, NotFoundError, StoredValueError
-from registry.faults import shown
-from registry.providers import PROVIDERS
 from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Status
-from registry.specs import CONFIGS, name_key
 from registry.tables import (
     UNREADABLE,
     BindingRow,

@@ -42,9 +42,9 @@ class FrozenDict(dict[str, Any]):
 class Model:
     """A registered model.
 
-    ``config`` holds the parameters of its type, complete with defaults (see `registry.specs`); ``connection`` what
-    else its provider declares, such as Azure's deployment. ``api_endpoint`` is None where the provider's own is used.
-    Times are UTC. ``version`` grows by one with every change.
+    ``config`` holds the parameters of its type, complete with defaults (see `registry.catalog.specs`); ``connection``
+    what else its provider declares, such as Azure's deployment. ``api_endpoint`` is None where the provider's own is
+    used. Times are UTC. ``version`` grows by one with every change.
     """
 
     id: str

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import SecretStr
 
-from registry.specs import letters
+from registry.catalog.specs import letters
 
 HIDDEN = "[hidden]"
 MAX_LENGTH = 300

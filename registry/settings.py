@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from registry import crypto
 from registry.actors import Role
-from registry.egress import Policy
-from registry.endpoints import parse_endpoint
+from registry.catalog.egress import Policy
+from registry.catalog.endpoints import parse_endpoint
 from registry.errors import SettingsError
 from registry.secrecy import Unpickled, forgetful
 

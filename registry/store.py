@@ -22,7 +22,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from registry import arguments, forks
+from registry import forks
+from registry.catalog import arguments
 from registry.crypto import Keyring, new_store_secret
 from registry.errors import (
     AlreadyExistsError,

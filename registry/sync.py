@@ -19,10 +19,12 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import arguments, audit, plan, queries
+from registry import audit, plan, queries
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
+from registry.catalog import arguments
+from registry.catalog.egress import Policy
+from registry.catalog.providers import PROVIDERS
 from registry.crypto import Keyring
-from registry.egress import Policy
 from registry.errors import (
     DecryptionError,
     InvalidModelError,
@@ -34,7 +36,6 @@ from registry.errors import (
     UnsafeEndpointError,
 )
 from registry.plan import Task, Wanted, alias_of
-from registry.providers import PROVIDERS
 from registry.proxy import PARALLEL, ProxyApi, Registration, UnreachableError
 from registry.records import ModelType, Status, SyncFailure, SyncPlan, SyncReport, SyncStep
 from registry.store import Store

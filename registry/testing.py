@@ -9,15 +9,16 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import audit, called, editing, probe, queries, validation
+from registry import audit, editing, probe, queries
 from registry.actors import Actor
-from registry.arguments import ModelRef
+from registry.catalog import call, validation
+from registry.catalog.arguments import ModelRef
+from registry.catalog.egress import Policy
+from registry.catalog.specs import ModelCreate, ModelUpdate
 from registry.crypto import Keyring
-from registry.egress import Policy
 from registry.errors import DecryptionError, InvalidInputError, InvalidModelError, SettingsError
 from registry.probe import Carrier
 from registry.records import Status, TestResult
-from registry.specs import ModelCreate, ModelUpdate
 from registry.store import Store
 from registry.tables import ModelRow, ModelStateRow
 
@@ -54,7 +55,7 @@ class Tester:
         spec = subject.spec
         self._policy.check(queries.origin_of(spec.provider, spec.api_endpoint))
         found = probe.run(spec, subject.id if subject.is_served else None, self._carrier, self._policy)
-        result = called.seal(replace(found, at=self._store.clock()), called.flat(spec.model_dump()), spec.api_key)
+        result = call.seal(replace(found, at=self._store.clock()), call.flat(spec.model_dump()), spec.api_key)
         with self._store.write() as session:
             if subject.version and not subject.is_edited:
                 self._remember(session, subject, result)
@@ -110,7 +111,7 @@ def _unsaved(model: ModelCreate | Mapping[str, Any], edit: Edit | None) -> _Subj
 
 
 def _called(spec: ModelCreate) -> dict[str, Any]:
-    return called.called(called.flat(spec.model_dump()))
+    return call.called(call.flat(spec.model_dump()))
 
 
 def adopt(session: Session, keyring: Keyring | None, row: ModelRow, tested: TestResult | None) -> None:
@@ -127,7 +128,7 @@ def adopt(session: Session, keyring: Keyring | None, row: ModelRow, tested: Test
         key = _opened(row, keyring)
     except (DecryptionError, SettingsError):
         return  # what it is called with cannot be compared
-    if called.is_of(tested, queries.described(row), key) and not _has_later(session, row, tested):
+    if call.is_of(tested, queries.described(row), key) and not _has_later(session, row, tested):
         _put(session, row, tested)
 
 

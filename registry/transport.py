@@ -23,7 +23,7 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from registry.egress import Address, Policy
+from registry.catalog.egress import Address, Policy
 
 MOST_OF_AN_ANSWER: Final = 512 * 1024
 """Bytes; a vector of 8,192 numbers, one in a line, has less than half of it. A longer answer is none."""
@@ -53,7 +53,7 @@ class OneOrigin(httpx.BaseTransport):
     """Sends to one origin only.
 
     Args:
-        origin: ``scheme://host:port``, as `registry.endpoints.origin` writes it.
+        origin: ``scheme://host:port``, as `registry.catalog.endpoints.origin` writes it.
         policy: which addresses the name may lead to; None for any.
         seconds: until all requests together are given up, counted from the first.
         values: what headers may hold besides the plain ones: the key, and what else belongs to the model. SDKs add

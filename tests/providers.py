@@ -15,10 +15,10 @@ import pytest
 from pydantic import SecretStr
 
 from registry import probe
-from registry.egress import Policy
-from registry.providers import PROVIDERS
+from registry.catalog.egress import Policy
+from registry.catalog.providers import PROVIDERS
+from registry.catalog.validation import parse_create
 from registry.records import ModelType
-from registry.validation import parse_create
 from tests.factories import BUILDERS, CANARY
 
 KEY_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")

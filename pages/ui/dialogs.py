@@ -11,8 +11,8 @@ from functools import partial
 
 import streamlit as st
 from registry import Registry
+from registry.catalog.providers import provider_label
 from registry.errors import NotFoundError, StoredValueError
-from registry.providers import provider_label
 from registry.records import KnowledgeBase, Model, ModelSummary, ModelType, Status, TestResult
 
 from pages.ui import actions, result, routes, tables

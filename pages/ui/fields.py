@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
-from registry.providers import Field, Need, Provider
+from registry.catalog.providers import Field, Need, Provider
+from registry.catalog.specs import ConfigField
 from registry.records import ModelType
-from registry.specs import ConfigField
 
 from pages.ui import form as forms
 from pages.ui.feedback import plain

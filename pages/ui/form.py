@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import streamlit as st
-from registry import called
-from registry.catalog import known_model
-from registry.providers import PROVIDERS, Provider
+from registry.catalog import call
+from registry.catalog.known import known_model
+from registry.catalog.providers import PROVIDERS, Provider
+from registry.catalog.specs import ConfigField, config_fields
 from registry.records import Model, ModelType, Status, TestResult
-from registry.specs import ConfigField, config_fields
 
 from pages.ui.feedback import typed
 
@@ -84,7 +84,7 @@ class Form:
 
     def on_change(self, kind: ModelType, path: str) -> Literal["rerun", "ignore"]:
         """Whether the page follows a change of a field at once: only where a test's result depends on it."""
-        has_part = path == "api_key" or called.has_part(kind, path)
+        has_part = path == "api_key" or call.has_part(kind, path)
         return "rerun" if self.is_watched and has_part else "ignore"
 
     def forget_faults(self) -> None:
@@ -141,7 +141,7 @@ def values(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
 def mark(kind: ModelType, sent: Mapping[str, Any]) -> str:
     """Tells whether two forms would be called alike, without telling anything of them."""
     key = sent.get("api_key", ("as saved",))
-    return called.digest(called.called(called.flat({**sent, "type": kind})), key)
+    return call.digest(call.called(call.flat({**sent, "type": kind})), key)
 
 
 def known(form: Form, kind: ModelType, provider: Provider) -> Mapping[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import streamlit as st
-from registry.catalog import KnownModel, known_model, known_models
-from registry.providers import Provider
+from registry.catalog.known import KnownModel, known_model, known_models
+from registry.catalog.providers import Provider
+from registry.catalog.specs import ConfigField, config_fields
 from registry.records import ModelType
-from registry.specs import ConfigField, config_fields
 
 from pages.ui import fields
 from pages.ui import form as forms

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
-from registry.providers import Need, Provider
+from registry.catalog.providers import Need, Provider
+from registry.catalog.specs import ConfigField, config_fields
 from registry.records import ModelType
-from registry.specs import ConfigField, config_fields
 
 from pages.ui import fields
 from pages.ui import form as forms

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import streamlit as st
-from registry.providers import provider_label
+from registry.catalog.providers import provider_label
 from registry.records import ModelSummary, Status
 
 from pages.ui import tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import streamlit as st
-from registry.providers import Provider
+from registry.catalog.providers import Provider
 from registry.records import ModelType, TestResult
 
 from pages.ui import form as forms

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from registry.catalog.specs import CONFIGS
 from registry.records import ModelSummary, ModelType, Status, SyncStep
-from registry.specs import CONFIGS
 
 TYPES = {ModelType.EMBEDDING: "Embedding", ModelType.GENERATION: "Generation", ModelType.NER: "NER"}
 STATUSES = {Status.ACTIVE: "Active", Status.INACTIVE: "Inactive", Status.DEPRECATED: "Deprecated"}

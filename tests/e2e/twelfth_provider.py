@@ -9,7 +9,7 @@ from streamlit.web.cli import main
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from registry.providers import PROVIDERS, Field, Need, Provider, Route
+from registry.catalog.providers import PROVIDERS, Field, Need, Provider, Route
 from registry.records import ModelType
 
 PROVIDERS["acme"] = Provider(

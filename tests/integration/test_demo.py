@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from registry import Registry, Settings, crypto, demo
+from registry.catalog.providers import PROVIDERS
 from registry.errors import SettingsError
-from registry.providers import PROVIDERS
 from registry.records import ModelType, Status
 from tests.sabotage import plain_engine, remove_audit_triggers
 

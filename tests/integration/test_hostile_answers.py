@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from registry import probe, process
+from registry.catalog.egress import Policy
+from registry.catalog.validation import parse_create
 from registry.diagnosis import KINDS
-from registry.egress import Policy
 from registry.records import TestResult
-from registry.validation import parse_create
 from tests.integration.test_probe import without_guard
 from tests.providers import Answer, Provider, model_at
 

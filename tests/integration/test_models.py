@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, insert, select
 
 from registry import Registry, errors
-from registry.providers import PROVIDERS
+from registry.catalog.providers import PROVIDERS
 from registry.records import ModelType, Status
 from registry.tables import ModelRow, ModelStateRow
 from tests.factories import ADMIN, AUDITOR, BUILDERS, CANARY, VIEWER, azure, bound, created, embedding, generation, ner

@@ -20,9 +20,10 @@ import pandas as pd
 import pytest
 from pydantic import SecretStr
 
-from registry import Actor, KnowledgeBase, Model, ModelCreate, ModelUpdate, Registry, Settings, arguments, errors
+from registry import Actor, KnowledgeBase, Model, ModelCreate, ModelUpdate, Registry, Settings, errors
+from registry.catalog import arguments
+from registry.catalog.specs import CONFIGS
 from registry.records import ModelType, Status
-from registry.specs import CONFIGS
 from tests.factories import ADMIN, BUILDERS, CANARY, KEY_A, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy
 from tests.integration.test_roles import FREE, OwnActor, public_methods

@@ -29,12 +29,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from registry import errors, litellm_call, probe, process, transport
+from registry.catalog.egress import Policy
+from registry.catalog.providers import PROVIDERS
+from registry.catalog.validation import parse_create
 from registry.diagnosis import KINDS, STAGES
-from registry.egress import Policy
 from registry.process import Warm
-from registry.providers import PROVIDERS
 from registry.records import ModelType, TestResult
-from registry.validation import parse_create
 from tests.factories import CANARY
 from tests.providers import COMBINATIONS, Answer, Listener, Provider, Request, every_combination, model_at
 

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from registry import probe
-from registry.egress import Policy
+from registry.catalog.egress import Policy
+from registry.catalog.validation import parse_create
 from registry.records import ModelType, TestResult
-from registry.validation import parse_create
 from tests.providers import Proxy, every_combination, loaded, model_at
 
 pytestmark = [

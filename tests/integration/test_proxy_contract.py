@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from registry.providers import PROVIDERS
+from registry.catalog.providers import PROVIDERS
 from registry.records import ModelType
 from tests.fake_proxy import FakeProxy, Params, obliging
 

@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from registry import ModelCreate, ModelUpdate, Registry, Settings, Status, errors
+from registry.catalog.providers import DUMMY_KEYS
 from registry.crypto import Keyring
 from registry.errors import DecryptionError, EndpointChangedError, RegistryError
 from registry.models import Models
-from registry.providers import DUMMY_KEYS
 from registry.tables import Base
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, bound, created, generation, ner, ollama
 from tests.sabotage import refuse_audit_entries, stored_bytes

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from registry import Model, Registry, Settings, SyncPlan, SyncStep, errors, plan, sync
-from registry.providers import PROVIDERS
+from registry.catalog.providers import PROVIDERS
+from registry.catalog.specs import NerConfig
 from registry.proxy import ProxyApi
-from registry.specs import NerConfig
 from registry.store import Store
 from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, KEY_B, azure, created, embedding, generation, ner, ollama
 from tests.fake_proxy import MASTER_KEY, FakeProxy

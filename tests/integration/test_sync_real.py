@@ -17,9 +17,9 @@ import pytest
 from pydantic import SecretStr
 
 from registry import Model, ModelType, Registry, Settings, proxy, sync
+from registry.catalog.providers import PROVIDERS
 from registry.errors import ProxyError
 from registry.plan import alias_of
-from registry.providers import PROVIDERS
 from registry.proxy import Entry, ProxyApi
 from tests.conftest import RealProxy
 from tests.drift import Harm, Killed, MortalApi, mortal

@@ -12,7 +12,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from registry import ModelUpdate, Registry, called, errors
+from registry import ModelUpdate, Registry, errors
+from registry.catalog import call
 from registry.records import TestResult
 from registry.tables import Base
 from tests.factories import ADMIN, CANARY, created
@@ -118,7 +119,7 @@ def test_a_result_of_another_process_is_not_believed(
     """Its seal was made with another key."""
     spec = model_at(server.url)
     result = reg.models.test(spec, actor=ADMIN)
-    monkeypatch.setattr(called, "_process_key", b"another process")
+    monkeypatch.setattr(call, "_process_key", b"another process")
     reg.models.create(spec, tested=result, actor=ADMIN)
     assert NOTHING == remembered(reg)
 
@@ -128,7 +129,7 @@ def test_control_without_the_seal_anything_would_be_believed(
 ) -> None:
     """The control: with no comparison, the test of another endpoint is remembered."""
     result = reg.models.test(model_at(server.url), actor=ADMIN)
-    monkeypatch.setattr(called, "is_of", lambda *_: True)
+    monkeypatch.setattr(call, "is_of", lambda *_: True)
     reg.models.create(model_at("https://models.example.com"), tested=result, actor=ADMIN)
     assert of(result) == remembered(reg)
 
@@ -304,10 +305,10 @@ def test_a_seal_tells_nothing(reg: Registry, raw: Engine, server: Provider, monk
     spec = model_at(server.url)
     result = reg.models.test(spec, actor=ADMIN)
     reg.models.create(spec, tested=result, actor=ADMIN)
-    fields = called.flat(spec)
-    seals = {called.seal(result, fields, key).seal for key in (None, SecretStr(CANARY), SecretStr(OTHER_KEY))}
-    monkeypatch.setattr(called, "_process_key", b"another process")
-    seals.add(called.seal(result, fields, None).seal)
+    fields = call.flat(spec)
+    seals = {call.seal(result, fields, key).seal for key in (None, SecretStr(CANARY), SecretStr(OTHER_KEY))}
+    monkeypatch.setattr(call, "_process_key", b"another process")
+    seals.add(call.seal(result, fields, None).seal)
     assert 4 == len(seals)
     assert result.seal not in repr(result)
     with raw.connect() as connection:

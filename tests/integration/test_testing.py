@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from registry import Model, ModelCreate, ModelUpdate, Registry, Settings, errors, probe
+from registry.catalog.egress import Policy
+from registry.catalog.validation import parse_create
 from registry.crypto import Keyring
-from registry.egress import Policy
 from registry.errors import ProxyError
 from registry.models import Models
 from registry.probe import Carrier
 from registry.store import Store
 from registry.tables import Base
-from registry.validation import parse_create
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, created, generation
 from tests.providers import Answer, Listener, Provider, Proxy, Request, model_at
 

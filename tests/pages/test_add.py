@@ -9,10 +9,10 @@ import pytest
 
 from pages.ui.feedback import plain
 from registry import Registry
-from registry.catalog import known_model, known_models
-from registry.providers import PROVIDERS, Need
+from registry.catalog.known import known_model, known_models
+from registry.catalog.providers import PROVIDERS, Need
+from registry.catalog.specs import config_fields
 from registry.records import ModelType
-from registry.specs import config_fields
 from tests.factories import CANARY, created, embedding, generation
 from tests.pages.driver import Dashboard, unescaped
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from registry import catalog
-from registry.catalog import known_model, known_models
-from registry.providers import PROVIDERS, Need, Provider
+from registry.catalog import known
+from registry.catalog.known import known_model, known_models
+from registry.catalog.providers import PROVIDERS, Need, Provider
+from registry.catalog.specs import CONFIGS
+from registry.catalog.validation import parse_create
 from registry.records import ModelType
-from registry.specs import CONFIGS
-from registry.validation import parse_create
 
 COMPLETIONS: dict[ModelType, dict[str, Any]] = {
     ModelType.EMBEDDING: {"dimensions": 1024, "max_tokens": 512},
@@ -31,7 +31,7 @@ EVERY = [(kind, provider, known) for kind, provider in PAIRS for known in known_
 def _forget() -> Any:
     """What one test makes the module read must not stay in its caches for the next."""
     yield
-    for cached in (catalog._known, catalog._price_map):
+    for cached in (known._known, known._price_map):
         cached.cache_clear()
 
 
@@ -99,14 +99,14 @@ def test_what_is_known_of_a_model(kind: str, provider: str, model_id: str, confi
 @pytest.mark.parametrize(("kind", "provider"), PAIRS, ids=lambda item: getattr(item, "id", item))
 def test_every_known_model_passes_our_validation(kind: ModelType, provider: Provider) -> None:
     """What the catalogue offers is never refused when it is saved, completed with what it does not know."""
-    for known in known_models(kind, provider.id):
-        config = {**COMPLETIONS[kind], **known.config}
+    for each in known_models(kind, provider.id):
+        config = {**COMPLETIONS[kind], **each.config}
         spec = parse_create(
             {
                 "type": kind,
                 "provider": provider.id,
                 "name": "Any",
-                "model_id": known.model_id,
+                "model_id": each.model_id,
                 "api_endpoint": provider.default_endpoint or "https://models.example.com",
                 "api_key": "made-up-key",
                 "connection": {name: "x" for name, field in provider.connection.items() if field.need is Need.REQUIRED},
@@ -114,7 +114,7 @@ def test_every_known_model_passes_our_validation(kind: ModelType, provider: Prov
             }
         )
         assert {name: spec.config[name] for name in config} == config
-        assert set(known.config) <= set(CONFIGS[kind].model_fields)
+        assert set(each.config) <= set(CONFIGS[kind].model_fields)
 
 
 def test_every_embedding_model_has_its_dimensions() -> None:
@@ -182,9 +182,9 @@ def test_nothing_is_known_where_there_is_nothing() -> None:
 
 def test_without_litellm_only_our_own_tables_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """KB code installs no LiteLLM: the catalogue is then short, not broken."""
-    monkeypatch.setattr(catalog, "find_spec", lambda name: None)
-    catalog._known.cache_clear()
-    catalog._price_map.cache_clear()
+    monkeypatch.setattr(known, "find_spec", lambda name: None)
+    known._known.cache_clear()
+    known._price_map.cache_clear()
     assert known_models("generation", "openai") == ()
     assert known_models("embedding", "cohere") == ()
     assert known_model("embedding", "ollama", "bge-m3") is not None
@@ -197,9 +197,9 @@ def test_a_damaged_price_map_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_pa
         submodule_search_locations = (str(tmp_path),)
 
     (tmp_path / "model_prices_and_context_window_backup.json").write_text('{"gpt-4o": ')
-    monkeypatch.setattr(catalog, "find_spec", lambda name: Found)
-    catalog._known.cache_clear()
-    catalog._price_map.cache_clear()
+    monkeypatch.setattr(known, "find_spec", lambda name: Found)
+    known._known.cache_clear()
+    known._price_map.cache_clear()
     assert known_models("generation", "openai") == ()
 
 
@@ -220,7 +220,7 @@ def test_a_damaged_price_map_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_what_is_out_of_bounds_is_left_out(entry: dict[str, Any], config: dict[str, Any]) -> None:
     """A wild value in the map costs that value, not the model."""
     switches = {"supports_json_mode": False, "supports_vision": False}
-    assert catalog._config(ModelType.GENERATION, "any", entry) == {**switches, **config}
+    assert known._config(ModelType.GENERATION, "any", entry) == {**switches, **config}
 
 
 def test_importing_and_asking_does_not_import_litellm() -> None:

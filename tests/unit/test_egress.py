@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import Settings
-from registry.egress import Policy, literal_addresses
-from registry.endpoints import parse_endpoint
+from registry.catalog.egress import Policy, literal_addresses
+from registry.catalog.endpoints import parse_endpoint
 from registry.errors import SettingsError, UnsafeEndpointError
 
 NEVER = [

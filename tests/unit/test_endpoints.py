@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.endpoints import origin, parse_endpoint
+from registry.catalog.endpoints import origin, parse_endpoint
 
 
 @pytest.mark.parametrize(

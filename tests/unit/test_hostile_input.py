@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from registry import errors, queries, validation
-from registry.egress import Policy
-from registry.endpoints import parse_endpoint
-from registry.providers import PROVIDERS
+from registry import errors, queries
+from registry.catalog import validation
+from registry.catalog.egress import Policy
+from registry.catalog.endpoints import parse_endpoint
+from registry.catalog.providers import PROVIDERS
 from tests.factories import azure, embedding, generation, ner, ollama
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "20000"))

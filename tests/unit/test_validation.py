@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from registry import EmbeddingConfig, ModelCreate, ModelUpdate
+from registry.catalog.providers import PROVIDERS
+from registry.catalog.specs import CONFIGS, config_fields, name_key
+from registry.catalog.validation import check_text, parse_create, parse_test, parse_update
 from registry.errors import InvalidInputError, InvalidModelError
-from registry.providers import PROVIDERS
 from registry.records import ModelType
-from registry.specs import CONFIGS, config_fields, name_key
-from registry.validation import check_text, parse_create, parse_test, parse_update
 from tests.factories import BUILDERS, CANARY, azure, embedding, generation, ner, ollama
 
 LONG = "x" * 256

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from registry.endpoints import origin, parse_endpoint
+from registry.catalog.endpoints import origin, parse_endpoint
 from registry.errors import InvalidModelError
 from registry.records import ModelType
 

@@ -13,12 +13,10 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr
 
-from registry import endpoints
-from registry.errors import InvalidInputError, InvalidModelError
-from registry.faults import REQUIRED, shown
-from registry.providers import DUMMY_KEYS, PROVIDERS, Need, Provider
-from registry.records import ModelType, Status
-from registry.specs import (
+from registry.catalog import endpoints
+from registry.catalog.faults import REQUIRED, shown
+from registry.catalog.providers import DUMMY_KEYS, PROVIDERS, Need, Provider
+from registry.catalog.specs import (
     CONFIGS,
     MAX_NAME,
     Checked,
@@ -34,6 +32,8 @@ from registry.specs import (
     stand_ins,
     trimmed,
 )
+from registry.errors import InvalidInputError, InvalidModelError
+from registry.records import ModelType, Status
 
 MAX_KEY = 4096
 _MASKS = ("***", "...")

@@ -2,7 +2,7 @@
 
 One declaration serves three: pydantic validates it, the form is drawn from it (`config_fields`), and errors name its
 fields. Unknown keys are refused, numbers are finite, and nothing is converted into text or into a flag.
-`registry.validation` checks a whole model.
+`registry.catalog.validation` checks a whole model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from registry import faults
+from registry.catalog import faults
 from registry.errors import InvalidModelError
 from registry.records import ModelType, Status
 from registry.secrecy import Unpickled, forgetful

@@ -17,9 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from registry.providers import PROVIDERS
+from registry.catalog.providers import PROVIDERS
+from registry.catalog.specs import ConfigField, config_fields
 from registry.records import FrozenDict, ModelType
-from registry.specs import ConfigField, config_fields
 
 _PRICE_MAP = "model_prices_and_context_window_backup.json"
 _MODES = {ModelType.EMBEDDING: "embedding", ModelType.GENERATION: "chat", ModelType.NER: "chat"}
@@ -77,7 +77,7 @@ class KnownModel:
 
     Attributes:
         model_id: the provider's own name of it.
-        config: what is known of the parameters of its type, under their names in `registry.specs`; prices in US
+        config: what is known of the parameters of its type, under their names in `registry.catalog.specs`; prices in US
             dollars for one million tokens.
         source: where that comes from, to be shown with it.
         deprecated_on: when the provider retires it, or did.

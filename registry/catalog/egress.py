@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from registry.endpoints import origin
+from registry.catalog.endpoints import origin
 from registry.errors import SettingsError, UnsafeEndpointError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
