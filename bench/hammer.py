@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from registry import Actor, Registry, Settings
 from registry.crypto import Keyring, new_key
 from registry.errors import RegistryError
-from registry.store import Store
+from registry.store.store import Store
 
 PROCESSES, THREADS = 4, 4
 LOOK_EVERY = 0.002  # seconds; without a pause the looking would take a core from those it looks at

@@ -21,9 +21,9 @@ from sqlalchemy import insert, select
 
 from registry import Actor, Registry, Settings
 from registry.crypto import Keyring, new_key
-from registry.queries import binding_of
-from registry.store import Store, utcnow
-from registry.tables import ModelRow
+from registry.store.rows import binding_of
+from registry.store.store import Store, utcnow
+from registry.store.tables import ModelRow
 
 BENCH = Actor("bench", "admin", "bench")
 CONFIG = {"context_window": 8192, "max_output_tokens": 1024}

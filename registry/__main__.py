@@ -17,7 +17,7 @@ from registry.errors import DecryptionError, RegistryError, SettingsError, Store
 from registry.passes import LINK_MINUTES, Passes
 from registry.records import KeyUse, SyncStep
 from registry.settings import Settings
-from registry.store import Store
+from registry.store.store import Store
 
 DASHBOARD_DATA = Path(".data")
 MOST_MODELS = 100_000

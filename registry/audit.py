@@ -23,10 +23,10 @@ from sqlalchemy.orm import Session
 from registry.actors import READERS, Actor, reads
 from registry.catalog import arguments
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
-from registry.queries import contains, equals
 from registry.records import AuditEntry, AuditPage, Change, FrozenDict, VerifyReport
-from registry.store import SEARCHING, Clock, Store
-from registry.tables import AuditRow, StoreRow
+from registry.store.rows import contains, equals
+from registry.store.store import SEARCHING, Clock, Store
+from registry.store.tables import AuditRow, StoreRow
 
 GENESIS = "0" * 64
 MAX_PAGE = 500

@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import probe, queries, rotation
+from registry import probe, rotation
 from registry.actors import BOUND, READERS, Actor, Role, acting, changes, reads
 from registry.audit import Audit
 from registry.catalog import arguments
@@ -32,9 +32,10 @@ from registry.proxy import ProxyApi
 from registry.records import KeyStatus, KeyUse, Model, ModelType, RotationReport, Status
 from registry.secrecy import Unpickled, forgetful
 from registry.settings import Settings
-from registry.store import Clock, Store, utcnow
+from registry.store import rows
+from registry.store.store import Clock, Store, utcnow
+from registry.store.tables import DefaultRow, KnowledgeBaseRow, ModelRow
 from registry.sync import Follower, Proxy
-from registry.tables import DefaultRow, KnowledgeBaseRow, ModelRow
 
 _ASK = "Ask for a model alone, for a type alone, or for a type of a knowledge base (kb=, type=)."
 
@@ -209,10 +210,10 @@ class Registry(Unpickled):
             row, is_default = self._find(session, id_or_name, kb, type)
             if row.status == Status.INACTIVE:
                 raise InactiveModelError(f"“{row.name}” is inactive. Activate it, or bind another model.")
-            queries.require_provider(row)
-            self._policy.check(queries.origin_of(row.provider, row.api_endpoint))
+            rows.require_provider(row)
+            self._policy.check(rows.origin_of(row.provider, row.api_endpoint))
             key = self._key_of(row)
-            model = queries.to_record(row, is_default=is_default)
+            model = rows.to_record(row, is_default=is_default)
         settings = self._settings
         return ResolvedModel(model, key, settings.litellm_proxy_url, settings.litellm_api_key)
 
@@ -224,8 +225,8 @@ class Registry(Unpickled):
         type: ModelType | str | None,
     ) -> tuple[ModelRow, bool]:
         if id_or_name is not None and kb is None and type is None:
-            row = queries.fetch(session, id_or_name)
-            return row, row.id in queries.default_ids(session)
+            row = rows.fetch(session, id_or_name)
+            return row, row.id in rows.default_ids(session)
         if id_or_name is not None or type is None:
             given = {"id_or_name": id_or_name, "kb": kb}
             at_fault = [name for name, value in given.items() if value is not None]
@@ -236,14 +237,14 @@ class Registry(Unpickled):
         chosen = default if kb is None else _bound(session, arguments.knowledge_base("kb", kb), kind, default)
         if chosen is None:
             raise NotFoundError(f"There is no default {kind} model. Choose one on the dashboard's page Models.")
-        return queries.fetch(session, chosen), chosen == default
+        return rows.fetch(session, chosen), chosen == default
 
     def _key_of(self, row: ModelRow) -> SecretStr | None:
         if row.api_key is None or self._settings.litellm_proxy_url:
             return None  # the proxy holds the key: nothing is decrypted that is not needed
         if self._keyring is None:
             raise SettingsError("REGISTRY_FERNET_KEYS is not set, and this model has a saved API key.")
-        return self._keyring.open(row.api_key, queries.binding_of(row))
+        return self._keyring.open(row.api_key, rows.binding_of(row))
 
     def _push(self, model_id: str) -> None:
         self.proxy.trouble = self._follower.push(model_id) if self._follower else ""
@@ -274,7 +275,7 @@ def _proxy_api(settings: Settings) -> ProxyApi | None:
 
 
 def _bound(session: Session, kb: str, kind: ModelType, default: str | None) -> str | None:
-    base = queries.bases(session, (queries.equals(KnowledgeBaseRow.id, kb),))
+    base = rows.bases(session, (rows.equals(KnowledgeBaseRow.id, kb),))
     if not base:
         raise NotFoundError("There is no such knowledge base. Bind it to its models first.")
     bound: str | None = getattr(base[0], kind.value)

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from registry import audit, editing
 from registry.actors import Actor
 from registry.errors import DefaultModelError, InactiveModelError
-from registry.queries import default_ids
 from registry.records import ModelType, Status
-from registry.store import Clock
-from registry.tables import DefaultRow, ModelRow
+from registry.store.rows import default_ids
+from registry.store.store import Clock
+from registry.store.tables import DefaultRow, ModelRow
 
 
 def make(session: Session, clock: Clock, actor: Actor, row: ModelRow) -> None:

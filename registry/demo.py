@@ -22,7 +22,7 @@ from registry.errors import SettingsError
 from registry.knowledge_bases import KEEP, Choice
 from registry.records import AuditPage, Model, ModelType, Status
 from registry.settings import Settings
-from registry.store import utcnow
+from registry.store.store import utcnow
 
 DAYS = 365
 ADMINISTRATORS = tuple(

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import audit, queries
+from registry import audit
 from registry.actors import Actor
 from registry.catalog import validation
 from registry.catalog.call import called
@@ -26,10 +26,11 @@ from registry.errors import (
     EndpointChangedError,
     InUseError,
 )
-from registry.queries import Contract, bases_using, contract, default_ids
 from registry.records import KnowledgeBase, Status
-from registry.store import Clock
-from registry.tables import ModelRow, ModelStateRow
+from registry.store import rows
+from registry.store.rows import Contract, bases_using, contract, default_ids
+from registry.store.store import Clock
+from registry.store.tables import ModelRow, ModelStateRow
 
 
 def merged(
@@ -56,9 +57,9 @@ def merged(
     }
     keeps_key = row.api_key is not None and "api_key" not in given
     spec = parse(whole, has_stored_key=keeps_key)
-    moved = (provider, queries.origin_of(provider, spec.api_endpoint)) != (
+    moved = (provider, rows.origin_of(provider, spec.api_endpoint)) != (
         row.provider,
-        queries.origin_of(row.provider, row.api_endpoint),
+        rows.origin_of(row.provider, row.api_endpoint),
     )
     if keeps_key and moved:
         raise EndpointChangedError(
@@ -100,7 +101,7 @@ def sealed(keyring: Keyring, row: ModelRow, key: SecretStr) -> tuple[str | None,
     """Ciphertext and key id to store. The same key typed again keeps its ciphertext: nothing changed."""
     if readable_key(keyring, row) == key:
         return row.api_key, row.api_key_id
-    found = keyring.seal(key, queries.binding_of(row))
+    found = keyring.seal(key, rows.binding_of(row))
     return found.ciphertext, found.key_id
 
 
@@ -109,7 +110,7 @@ def readable_key(keyring: Keyring | None, row: ModelRow) -> SecretStr | None:
     if row.api_key is None or keyring is None:
         return None
     try:
-        return keyring.open(row.api_key, queries.binding_of(row))
+        return keyring.open(row.api_key, rows.binding_of(row))
     except DecryptionError:
         return None
 
@@ -129,13 +130,13 @@ def save(
         ContractError: KBs hold vectors that were made under the contract before.
         DefaultModelError: it is the default of its type, and would not be active.
     """
-    after = queries.described(row)
+    after = rows.described(row)
     changes = delta(before, after)
     if not changes:
         return False
     users = bases_using(session, row.id)
     if users and contract(row) != old_contract:
-        fixed = ("provider", "model_id", *(f"config.{name}" for name in queries.CONTRACT_FIELDS))
+        fixed = ("provider", "model_id", *(f"config.{name}" for name in rows.CONTRACT_FIELDS))
         raise ContractError(
             f"The vectors that “{row.name}” made for {_count(users)} would no longer fit: its provider, model id, "
             "dimensions, normalization and distance metric stay as they are. Register another model instead.",
@@ -153,7 +154,7 @@ def save(
     row.version += 1
     row.updated_at = clock()
     session.flush()
-    log(session, clock, actor, action, row, changes, queries.impact(users))
+    log(session, clock, actor, action, row, changes, rows.impact(users))
     return True
 
 

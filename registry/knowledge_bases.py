@@ -9,15 +9,16 @@ from typing import Any, Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from registry import audit, queries
+from registry import audit
 from registry.actors import BOUND, Actor, Role, changes, reads
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.errors import ContractError, InactiveModelError, InvalidInputError, NotFoundError
-from registry.queries import bases, contract, fetch
 from registry.records import KnowledgeBase, ModelType, Status
-from registry.store import Clock, Store
-from registry.tables import BindingRow, KnowledgeBaseRow, ModelRow
+from registry.store import rows
+from registry.store.rows import bases, contract, fetch
+from registry.store.store import Clock, Store
+from registry.store.tables import BindingRow, KnowledgeBaseRow, ModelRow
 
 
 class _Unset(Enum):
@@ -55,7 +56,7 @@ class KnowledgeBases:
     def find(self, *, search: str | None = None) -> list[KnowledgeBase]:
         """All knowledge bases, or those whose id or name contains ``search``, by name."""
         needle = arguments.wanted("search", search)
-        match = queries.contains(KnowledgeBaseRow.name, needle) | queries.contains(KnowledgeBaseRow.id, needle)
+        match = rows.contains(KnowledgeBaseRow.name, needle) | rows.contains(KnowledgeBaseRow.id, needle)
         with self._store.read() as session:
             return bases(session, (match,) if needle else ())
 
@@ -67,7 +68,7 @@ class KnowledgeBases:
             NotFoundError: there is no such model.
         """
         with self._store.read() as session:
-            return queries.bases_using(session, fetch(session, model, argument="model").id)
+            return rows.bases_using(session, fetch(session, model, argument="model").id)
 
     @changes(Role.ADMIN, Role.SERVICE)
     def bind(
@@ -230,7 +231,7 @@ def _described(session: Session, row: KnowledgeBaseRow) -> dict[str, Any]:
 
 
 def _row(session: Session, id: str) -> KnowledgeBaseRow:
-    row = session.scalars(select(KnowledgeBaseRow).where(queries.equals(KnowledgeBaseRow.id, id))).one_or_none()
+    row = session.scalars(select(KnowledgeBaseRow).where(rows.equals(KnowledgeBaseRow.id, id))).one_or_none()
     if row is None:
         raise NotFoundError("There is no such knowledge base. It is known here once it has been bound to a model.")
     return row

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from registry import defaults, editing, queries, testing
+from registry import defaults, editing, testing
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import ModelRef
@@ -27,7 +27,6 @@ from registry.errors import (
 )
 from registry.knowledge_bases import move_bindings
 from registry.probe import Carrier
-from registry.queries import MOST_VERSIONS, bases_using, contract, default_ids, fetch, fetch_any
 from registry.records import (
     FrozenDict,
     Model,
@@ -37,8 +36,10 @@ from registry.records import (
     Status,
     TestResult,
 )
-from registry.store import Store
-from registry.tables import DefaultRow, ModelRow
+from registry.store import rows
+from registry.store.rows import MOST_VERSIONS, bases_using, contract, default_ids, fetch, fetch_any
+from registry.store.store import Store
+from registry.store.tables import DefaultRow, ModelRow
 
 _UNTOLD: Final[dict[str, Any]] = {
     "in_step": True,
@@ -100,7 +101,7 @@ class Models:
         Raises:
             InvalidInputError: there is no such type or status, or a filter is no text.
         """
-        conditions = (*queries.matching(type, provider, status, search), *self._visible())
+        conditions = (*rows.matching(type, provider, status, search), *self._visible())
         found = []
         with self._store.read() as session:
             chosen = default_ids(session)
@@ -123,7 +124,7 @@ class Models:
         Raises:
             InvalidInputError: there is no such type or status, or a filter is no text.
         """
-        conditions = (*queries.matching(type, provider, status, search), *self._visible())
+        conditions = (*rows.matching(type, provider, status, search), *self._visible())
         with self._store.read() as session:
             return self._summaries(session, conditions)
 
@@ -168,9 +169,9 @@ class Models:
             row = fetch_any(session, id_or_name)
             users = bases_using(session, row.id)
             others = (ModelRow.type == row.type, ModelRow.status == Status.ACTIVE.value, ModelRow.id != row.id)
-            rows = session.scalars(select(ModelRow).where(*others)) if users else ()
-            fitting = [other.id for other in rows if contract(other) == contract(row) and not queries.faults(other)]
-            candidates = queries.summaries(session, (ModelRow.id.in_(fitting),)) if fitting else []
+            active = session.scalars(select(ModelRow).where(*others)) if users else ()
+            fitting = [other.id for other in active if contract(other) == contract(row) and not rows.faults(other)]
+            candidates = rows.summaries(session, (ModelRow.id.in_(fitting),)) if fitting else []
             return Reassignment(tuple(users), tuple(candidates))
 
     @changes(Role.ADMIN)
@@ -190,7 +191,7 @@ class Models:
             SettingsError: it has a key and no encryption key is configured.
         """
         whole = validation.parse_create(spec)
-        self._policy.check(queries.origin_of(whole.provider, whole.api_endpoint))
+        self._policy.check(rows.origin_of(whole.provider, whole.api_endpoint))
         now = self._store.clock()
         with self._store.write() as session:
             self._ensure_key_fits(session, whole.api_key)
@@ -200,9 +201,7 @@ class Models:
             editing.refuse_taken_name(session, row)
             session.add(row)
             session.flush()
-            editing.log(
-                session, self._store.clock, actor, "model:create", row, editing.delta({}, queries.described(row))
-            )
+            editing.log(session, self._store.clock, actor, "model:create", row, editing.delta({}, rows.described(row)))
             if whole.is_default:
                 defaults.make(session, self._store.clock, actor, row)
             testing.adopt(session, self._keyring, row, tested)
@@ -250,8 +249,8 @@ class Models:
             whole = editing.merged(row, given)
             if "api_key" not in given:
                 validation.refuse_key_in_fields(whole, editing.readable_key(self._keyring, row), given)
-            self._policy.check(queries.origin_of(whole.provider, whole.api_endpoint))
-            before, old_contract = queries.described(row), contract(row)
+            self._policy.check(rows.origin_of(whole.provider, whole.api_endpoint))
+            before, old_contract = rows.described(row), contract(row)
             editing.fill(row, whole)
             if "api_key" in given:
                 self._ensure_key_fits(session, whole.api_key)
@@ -277,7 +276,7 @@ class Models:
         wanted = arguments.member(Status, "status", status)
         with self._store.write() as session:
             row = fetch(session, id_or_name)
-            before = queries.described(row)
+            before = rows.described(row)
             row.status = wanted.value
             is_changed = editing.save(session, self._store.clock, actor, "model:set_status", row, before, contract(row))
             model = self._record(row, default_ids(session))
@@ -331,7 +330,7 @@ class Models:
                     f"“{row.name}” is the default {row.type} model. Make another model the default first."
                 )
             users = bases_using(session, row.id)
-            context = queries.impact(users)
+            context = rows.impact(users)
             if users and reassign_to is None:
                 raise editing.in_use(row, users)
             if reassign_to is not None:
@@ -340,7 +339,7 @@ class Models:
                 context |= {"reassigned_to": heir.name} if users else {}
             session.delete(row)
             session.flush()
-            delta = editing.delta(queries.described(row), {})
+            delta = editing.delta(rows.described(row), {})
             editing.log(session, self._store.clock, actor, "model:delete", row, delta, context)
             id = row.id
         self._after_change(id)
@@ -393,12 +392,12 @@ class Models:
         return (ModelRow.status == Status.ACTIVE.value,) if self._is_viewer() else ()
 
     def _record(self, row: ModelRow, chosen: set[str]) -> Model:
-        model = queries.to_record(row, is_default=row.id in chosen)
+        model = rows.to_record(row, is_default=row.id in chosen)
         return replace(model, api_endpoint=None, connection=FrozenDict()) if self._is_viewer() else model
 
     def _summaries(self, session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[ModelSummary]:
-        rows = queries.summaries(session, conditions)
-        return [replace(row, **_UNTOLD) for row in rows] if self._is_viewer() else rows
+        found = rows.summaries(session, conditions)
+        return [replace(row, **_UNTOLD) for row in found] if self._is_viewer() else found
 
     def _is_viewer(self) -> bool:
         return self.actor is not None and self.actor.role is Role.VIEWER

@@ -28,7 +28,7 @@ from multiprocessing import spawn
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from registry import forks
+from registry.store import forks
 
 AT_ONCE: Final = 8
 """Calls side by side; more wait for their turn."""

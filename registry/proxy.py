@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from registry import forks
 from registry.errors import ProxyError
 from registry.secrecy import Unpickled
+from registry.store import forks
 
 if TYPE_CHECKING:
     import httpx

@@ -19,8 +19,8 @@ from registry.actors import Actor
 from registry.crypto import Keyring
 from registry.errors import DecryptionError
 from registry.records import KeyUse, RotationReport
-from registry.store import Store
-from registry.tables import Base, ModelRow, StoreRow
+from registry.store.store import Store
+from registry.store.tables import Base, ModelRow, StoreRow
 
 BATCH = 1000
 

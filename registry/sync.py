@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import audit, plan, queries
+from registry import audit, plan
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
 from registry.catalog import arguments
 from registry.catalog.egress import Policy
@@ -38,8 +38,9 @@ from registry.errors import (
 from registry.plan import Task, Wanted, alias_of
 from registry.proxy import PARALLEL, ProxyApi, Registration, UnreachableError
 from registry.records import ModelType, Status, SyncFailure, SyncPlan, SyncReport, SyncStep
-from registry.store import Store
-from registry.tables import ModelRow, ModelStateRow, StoreRow
+from registry.store import rows
+from registry.store.store import Store
+from registry.store.tables import ModelRow, ModelStateRow, StoreRow
 
 Progress = Callable[[int, int], None]
 """Called with how many changes are done, and of how many."""
@@ -271,7 +272,7 @@ class Follower:
         self, row: ModelRow, state: ModelStateRow | None, keyring: Keyring, registry: str, secret: bytes
     ) -> Wanted:
         epoch, noted = (state.proxy_epoch, (state.proxy_version, state.proxy_message)) if state else (0, (None, ""))
-        if not 0 <= epoch < queries.MOST_VERSIONS:
+        if not 0 <= epoch < rows.MOST_VERSIONS:
             epoch = 0  # as somebody wrote there by SQL: it begins again
         about = Wanted(row.id, row.name, row.version, epoch, noted)
         if row.status == Status.INACTIVE:
@@ -279,9 +280,9 @@ class Follower:
         if row.provider not in PROVIDERS:
             return replace(about, problem="Its provider is not known to this version of the registry.")
         try:
-            queries.require_readable(row)
-            self._policy.check(queries.origin_of(row.provider, row.api_endpoint))
-            params = proxy_params(row, keyring.open(row.api_key, queries.binding_of(row)) if row.api_key else None)
+            rows.require_readable(row)
+            self._policy.check(rows.origin_of(row.provider, row.api_endpoint))
+            params = proxy_params(row, keyring.open(row.api_key, rows.binding_of(row)) if row.api_key else None)
         except UnsafeEndpointError as error:
             return replace(about, problem=error.fields["api_endpoint"], barred=True)
         except (DecryptionError, InvalidModelError, StoredValueError) as error:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import audit, editing, probe, queries
+from registry import audit, editing, probe
 from registry.actors import Actor
 from registry.catalog import call, validation
 from registry.catalog.arguments import ModelRef
@@ -19,8 +19,9 @@ from registry.crypto import Keyring
 from registry.errors import DecryptionError, InvalidInputError, InvalidModelError, SettingsError
 from registry.probe import Carrier
 from registry.records import Status, TestResult
-from registry.store import Store
-from registry.tables import ModelRow, ModelStateRow
+from registry.store import rows
+from registry.store.store import Store
+from registry.store.tables import ModelRow, ModelStateRow
 
 UNSAVED = "unsaved"
 """Stands for the id of a model that has none yet, in the audit log."""
@@ -53,7 +54,7 @@ class Tester:
         """Read, call, remember: no transaction is open while anything is sent."""
         subject = self._saved(model, edit) if isinstance(model, ModelRef) else _unsaved(model, edit)
         spec = subject.spec
-        self._policy.check(queries.origin_of(spec.provider, spec.api_endpoint))
+        self._policy.check(rows.origin_of(spec.provider, spec.api_endpoint))
         found = probe.run(spec, subject.id if subject.is_served else None, self._carrier, self._policy)
         result = call.seal(replace(found, at=self._store.clock()), call.flat(spec.model_dump()), spec.api_key)
         with self._store.write() as session:
@@ -65,7 +66,7 @@ class Tester:
     def _saved(self, model: ModelRef, edit: Edit | None) -> _Subject:
         given = validation.parse_update({} if edit is None else edit, argument="changes")
         with self._store.read() as session:
-            row = queries.fetch(session, model, argument="model")
+            row = rows.fetch(session, model, argument="model")
             spec, as_saved = editing.merged(row, given, validation.parse_test), editing.merged(row, {})
             is_edited = "api_key" in given or _called(spec) != _called(as_saved)
             if row.api_key is not None and "api_key" not in given:
@@ -101,7 +102,7 @@ def _opened(row: ModelRow, keyring: Keyring | None) -> SecretStr | None:
         return None
     if keyring is None:
         raise SettingsError("REGISTRY_FERNET_KEYS is not set, and this model has a saved API key.")
-    return keyring.open(row.api_key, queries.binding_of(row))
+    return keyring.open(row.api_key, rows.binding_of(row))
 
 
 def _unsaved(model: ModelCreate | Mapping[str, Any], edit: Edit | None) -> _Subject:
@@ -128,7 +129,7 @@ def adopt(session: Session, keyring: Keyring | None, row: ModelRow, tested: Test
         key = _opened(row, keyring)
     except (DecryptionError, SettingsError):
         return  # what it is called with cannot be compared
-    if call.is_of(tested, queries.described(row), key) and not _has_later(session, row, tested):
+    if call.is_of(tested, rows.described(row), key) and not _has_later(session, row, tested):
         _put(session, row, tested)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, event
 
 from registry import Registry, Settings
 from registry.crypto import Keyring
-from registry.store import Store
+from registry.store.store import Store
 from tests import invariants, postgres
 from tests.factories import KEY_A
 from tests.fake_proxy import MASTER_KEY, FakeProxy

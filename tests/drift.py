@@ -18,8 +18,8 @@ from sqlalchemy import Engine, delete, insert, select
 from registry import Model, Registry, Settings, Status
 from registry.crypto import Keyring
 from registry.proxy import ProxyApi
-from registry.store import Store
-from registry.tables import ModelStateRow
+from registry.store.store import Store
+from registry.store.tables import ModelStateRow
 from tests.factories import ADMIN, CANARY, created, embedding, generation, ner
 from tests.fake_proxy import MASTER_KEY, FakeProxy, Params, Row
 from tests.faulty_server import Fault

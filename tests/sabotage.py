@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from registry import Registry, Settings
 from registry.crypto import Keyring
 from registry.plan import Task
-from registry.store import Store
+from registry.store.store import Store
 from registry.sync import Follower
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, expect
 from sqlalchemy import Engine, update
 
 from registry import Registry, Settings
-from registry.tables import ModelStateRow
+from registry.store.tables import ModelStateRow
 from tests.e2e.browser import Server, Visitor, apart
 from tests.factories import ADMIN, AUDITOR, KEY_A, created, generation, ollama
 from tests.fake_proxy import FakeProxy

@@ -14,7 +14,8 @@ import threading
 import traceback
 from collections.abc import Callable
 
-from registry import Actor, Registry, Settings, forks
+from registry import Actor, Registry, Settings
+from registry.store import forks
 
 WORKERS, CALLS, PATIENCE = 8, 20, 60
 ACTOR = Actor("worker", "service")

@@ -9,7 +9,7 @@ import pytest
 
 from registry import Actor, AuditEntry, Registry, Role, Settings, errors
 from registry.audit import ACTIONS, append
-from registry.store import Store
+from registry.store.store import Store
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, SERVICE, azure, bound, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy
 from tests.integration.test_odd_arguments import Broken

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from bench.hammer import dangling, hammer_defaults, race_delete_against_bind
 from registry import Registry, Settings, errors
-from registry.store import Store
+from registry.store.store import Store
 from tests.factories import ADMIN, created, generation
 from tests.sabotage import remove_constraints, unguarded
 

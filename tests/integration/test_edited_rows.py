@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from registry import KnowledgeBase, Model, Registry, Settings, errors
 from registry.plan import alias_of
-from registry.tables import AuditRow, Base, UtcDateTime
+from registry.store.tables import AuditRow, Base, UtcDateTime
 from tests.factories import ADMIN, CANARY, bound, created, embedding, generation
 from tests.fake_proxy import MASTER_KEY, FakeProxy
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from registry import Registry, filelock, forks
+from registry import Registry
 from registry.proxy import ProxyApi
-from registry.store import Store
+from registry.store import filelock, forks
+from registry.store.store import Store
 from tests.factories import KEY_A, created, ollama
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # of Python 3.12 on

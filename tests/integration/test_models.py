@@ -13,7 +13,7 @@ from sqlalchemy import Engine, insert, select
 from registry import Registry, errors
 from registry.catalog.providers import PROVIDERS
 from registry.records import ModelType, Status
-from registry.tables import ModelRow, ModelStateRow
+from registry.store.tables import ModelRow, ModelStateRow
 from tests.factories import ADMIN, AUDITOR, BUILDERS, CANARY, VIEWER, azure, bound, created, embedding, generation, ner
 from tests.factories import ollama as ollama_model
 

@@ -19,8 +19,8 @@ from sqlalchemy import Engine, bindparam, or_, text, update
 from bench.rotation import fill
 from registry import KeyUse, Registry, RotationReport, Settings, errors, rotation
 from registry.crypto import Binding, Keyring
-from registry.store import Store
-from registry.tables import Base
+from registry.store.store import Store
+from registry.store.tables import Base
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, azure, bound, created, embedding, generation, ollama
 from tests.sabotage import refuse_audit_entries
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 import registry.editing
 from registry import Registry, Settings, errors
-from registry.store import Store
+from registry.store.store import Store
 from tests.factories import ADMIN, bound, created, embedding, generation, ollama
 from tests.sabotage import refuse_audit_entries, remove_constraints, unguarded
 

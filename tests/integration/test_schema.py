@@ -16,8 +16,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, inspect, text
 
 from registry import Registry, Settings, errors
-from registry.store import SCHEMA_VERSION, Store
-from registry.tables import Base
+from registry.store.store import SCHEMA_VERSION, Store
+from registry.store.tables import Base
 from tests import postgres
 from tests.factories import KEY_A, created, generation, ollama
 from tests.sabotage import plain_engine, remove_constraints

@@ -18,7 +18,7 @@ from registry.catalog.providers import DUMMY_KEYS
 from registry.crypto import Keyring
 from registry.errors import DecryptionError, EndpointChangedError, RegistryError
 from registry.models import Models
-from registry.tables import Base
+from registry.store.tables import Base
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, bound, created, generation, ner, ollama
 from tests.sabotage import refuse_audit_entries, stored_bytes
 

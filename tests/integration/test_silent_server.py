@@ -12,11 +12,12 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
-from registry import Registry, Settings, errors, patience
-from registry import postgres as own
+from registry import Registry, Settings, errors
 from registry.crypto import Keyring
-from registry.patience import Limit, limited
-from registry.store import READING, Store
+from registry.store import patience
+from registry.store import postgres as own
+from registry.store.patience import Limit, limited
+from registry.store.store import READING, Store
 from tests import postgres
 from tests.factories import ADMIN, KEY_A, created, ollama
 

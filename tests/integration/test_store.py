@@ -19,10 +19,11 @@ import pytest
 from pandas import NaT
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from registry import Registry, Settings, errors, filelock, store
-from registry import postgres as driver
-from registry.filelock import file_lock
-from registry.store import Store, utcnow
+from registry import Registry, Settings, errors
+from registry.store import filelock, store
+from registry.store import postgres as driver
+from registry.store.filelock import file_lock
+from registry.store.store import Store, utcnow
 from tests import postgres
 from tests.factories import CANARY, KEY_A, created, generation
 

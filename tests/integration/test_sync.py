@@ -16,7 +16,7 @@ from registry import Model, Registry, Settings, SyncPlan, SyncStep, errors, plan
 from registry.catalog.providers import PROVIDERS
 from registry.catalog.specs import NerConfig
 from registry.proxy import ProxyApi
-from registry.store import Store
+from registry.store.store import Store
 from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, KEY_B, azure, created, embedding, generation, ner, ollama
 from tests.fake_proxy import MASTER_KEY, FakeProxy
 from tests.faulty_server import Fault

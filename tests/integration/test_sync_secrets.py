@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 
 from registry import Registry, Settings, proxy
 from registry.errors import ProxyError
-from registry.tables import Base
+from registry.store.tables import Base
 from tests.factories import ADMIN, CANARY, created, generation
 from tests.fake_proxy import MASTER_KEY, FakeProxy
 from tests.faulty_server import Answer, Request

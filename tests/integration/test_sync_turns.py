@@ -13,7 +13,7 @@ import pytest
 
 from registry import Registry, Settings
 from registry.proxy import Entry, ProxyApi
-from registry.store import Store
+from registry.store.store import Store
 from tests.drift import environment, wanted
 from tests.factories import ADMIN, created, generation
 from tests.fake_proxy import FakeProxy

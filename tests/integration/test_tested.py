@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from registry import ModelUpdate, Registry, errors
 from registry.catalog import call
 from registry.records import TestResult
-from registry.tables import Base
+from registry.store.tables import Base
 from tests.factories import ADMIN, CANARY, created
 from tests.providers import Provider, model_at
 

@@ -17,8 +17,8 @@ from registry.crypto import Keyring
 from registry.errors import ProxyError
 from registry.models import Models
 from registry.probe import Carrier
-from registry.store import Store
-from registry.tables import Base
+from registry.store.store import Store
+from registry.store.tables import Base
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, created, generation
 from tests.providers import Answer, Listener, Provider, Proxy, Request, model_at
 

@@ -12,8 +12,9 @@ import streamlit as st
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 from pages.ui import session
-from registry import Registry, store
-from registry.filelock import file_lock
+from registry import Registry
+from registry.store import store
+from registry.store.filelock import file_lock
 from tests.factories import CANARY, KEY_A, KEY_B, LOCAL_ADMINISTRATOR, bound, created, embedding, generation
 from tests.pages.driver import Dashboard
 from tests.pages.test_add import filled
@@ -126,7 +127,7 @@ def test_a_store_that_is_locked(
     dashboard: Dashboard, reg: Registry, store_url: str, raw: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While another program holds the store for too long, a change says to try again, and can be."""
-    monkeypatch.setattr("registry.store.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("registry.store.store.LOCK_SECONDS", 0.2)
     st.cache_resource.clear()
     created(reg, generation(name="M"))
     dashboard.open()

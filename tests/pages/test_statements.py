@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from registry import Registry, queries
+from registry import Registry
 from registry.records import ModelSummary
-from registry.tables import ModelRow
+from registry.store import rows
+from registry.store.tables import ModelRow
 from tests.factories import bound, created, embedding, generation, ner
 from tests.pages.driver import Dashboard
 
@@ -84,7 +85,7 @@ def test_a_sixth_statement_would_be_seen(
     """The control: a statement per model, the usual mistake, breaks the limit that the tests above set."""
     for _ in range(3):
         created(reg, generation())
-    real = queries.summaries
+    real = rows.summaries
 
     def one_by_one(session: Any, conditions: Any) -> list[ModelSummary]:
         rows = real(session, conditions)
@@ -93,7 +94,7 @@ def test_a_sixth_statement_would_be_seen(
         return rows
 
     honest = _viewed(dashboard, count_statements, "models", {})
-    monkeypatch.setattr(queries, "summaries", one_by_one)
+    monkeypatch.setattr(rows, "summaries", one_by_one)
     assert len(_viewed(dashboard, count_statements, "models", {})) == len(honest) + 3 > MOST
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from registry import errors, queries
+from registry import errors
 from registry.catalog import validation
 from registry.catalog.egress import Policy
 from registry.catalog.endpoints import parse_endpoint
 from registry.catalog.providers import PROVIDERS
+from registry.store import rows
 from tests.factories import azure, embedding, generation, ner, ollama
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "20000"))
@@ -127,13 +128,13 @@ TARGETS: dict[str, tuple[Callable[[Random], Any], Callable[[Any], object], type[
     "the outbound policy": (endpoint, POLICY.check, errors.UnsafeEndpointError),
     "filters": (
         lambda random: [str(value(random)) for _ in range(4)],
-        lambda texts: queries.matching(*texts),
+        lambda texts: rows.matching(*texts),
         errors.InvalidInputError,
     ),
-    "a search": (lambda random: str(value(random)), lambda text: queries.matching(None, text, None, text), ValueError),
+    "a search": (lambda random: str(value(random)), lambda text: rows.matching(None, text, None, text), ValueError),
     "an origin": (
         lambda random: (random.choice([*PROVIDERS, "?"]), endpoint(random)),
-        lambda pair: queries.origin_of(*pair),
+        lambda pair: rows.origin_of(*pair),
         ValueError,
     ),
 }

@@ -22,8 +22,8 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError
 
 from registry.errors import SettingsError
-from registry.patience import end_of_all, end_of_wait
-from registry.tables import UNREADABLE, read_object
+from registry.store.patience import end_of_all, end_of_wait
+from registry.store.tables import UNREADABLE, read_object
 
 _POOL_SECONDS: Final = 4
 _CONNECT_SECONDS: Final = 4

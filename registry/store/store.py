@@ -22,7 +22,6 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from registry import forks
 from registry.catalog import arguments
 from registry.crypto import Keyring, new_store_secret
 from registry.errors import (
@@ -37,9 +36,10 @@ from registry.errors import (
     StoredValueError,
     StoreError,
 )
-from registry.filelock import Queue, file_lock
-from registry.patience import Limit, limited
-from registry.tables import AuditRow, Base, StoreRow, read_object
+from registry.store import forks
+from registry.store.filelock import Queue, file_lock
+from registry.store.patience import Limit, limited
+from registry.store.tables import AuditRow, Base, StoreRow, read_object
 
 SCHEMA_VERSION = "0004"
 LOCK_SECONDS = 10
@@ -355,7 +355,7 @@ def _size(path: Path) -> int | None:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    from registry import postgres  # imported here: who uses SQLite must not pay for psycopg
+    from registry.store import postgres  # imported here: who uses SQLite must not pay for psycopg
 
     return postgres.engine(url, LOCK_SECONDS)
 

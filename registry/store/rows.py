@@ -19,7 +19,7 @@ from registry.catalog.specs import CONFIGS, name_key
 from registry.crypto import Binding
 from registry.errors import InvalidModelError, NotFoundError, StoredValueError
 from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Status
-from registry.tables import (
+from registry.store.tables import (
     UNREADABLE,
     BindingRow,
     DefaultRow,

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from registry.tables import UtcDateTime
+from registry.store.tables import UtcDateTime
 
 revision = "0002"
 down_revision = "0001"

@@ -5,7 +5,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from alembic import op
 
-from registry.tables import UtcDateTime
+from registry.store.tables import UtcDateTime
 
 revision = "0001"
 down_revision = None
