@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from registry import probe, rotation
 from registry.actors import BOUND, READERS, Actor, Role, acting, changes, reads
-from registry.audit import Audit
+from registry.audit.audit import Audit
 from registry.catalog import arguments
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.catalog.egress import Policy

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from registry import audit, editing
+from registry import editing
 from registry.actors import Actor
+from registry.audit import audit
 from registry.errors import DefaultModelError, InactiveModelError
 from registry.records import ModelType, Status
 from registry.store.rows import default_ids

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import audit
 from registry.actors import Actor
+from registry.audit import audit
 from registry.catalog import validation
 from registry.catalog.call import called
 from registry.catalog.specs import ModelCreate, name_key

@@ -9,8 +9,8 @@ from typing import Any, Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from registry import audit
 from registry.actors import BOUND, Actor, Role, changes, reads
+from registry.audit import audit
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.errors import ContractError, InactiveModelError, InvalidInputError, NotFoundError

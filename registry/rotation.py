@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from registry import audit
 from registry.actors import Actor
+from registry.audit import audit
 from registry.crypto import Keyring
 from registry.errors import DecryptionError
 from registry.records import KeyUse, RotationReport

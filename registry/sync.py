@@ -19,8 +19,9 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import audit, plan
+from registry import plan
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
+from registry.audit import audit
 from registry.catalog import arguments
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import audit, editing, probe
+from registry import editing, probe
 from registry.actors import Actor
+from registry.audit import audit
 from registry.catalog import call, validation
 from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from registry import Actor, AuditEntry, Registry, Role, Settings, errors
-from registry.audit import ACTIONS, append
+from registry.audit.audit import ACTIONS, append
 from registry.store.store import Store
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, SERVICE, azure, bound, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy

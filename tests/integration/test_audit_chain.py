@@ -18,8 +18,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from registry import Registry, audit, errors
-from registry.audit import GENESIS, digest
+from registry import Registry, errors
+from registry.audit import audit
+from registry.audit.audit import GENESIS, digest
 from tests.factories import ADMIN, KEY_A, bound, created, generation
 from tests.sabotage import let_any_audit_row_in, remove_audit_triggers
 

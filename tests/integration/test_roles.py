@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from registry import Actor, Registry, Role, Settings, errors
-from registry.audit import Audit
+from registry.audit.audit import Audit
 from registry.knowledge_bases import KnowledgeBases
 from registry.models import Models
 from registry.sync import Proxy
