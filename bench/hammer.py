@@ -31,6 +31,7 @@ from registry import Actor, Registry, Settings
 from registry.crypto import Keyring, new_key
 from registry.errors import RegistryError
 from registry.store.store import Store
+from registry.vault import Vault
 
 PROCESSES, THREADS = 4, 4
 LOOK_EVERY = 0.002  # seconds; without a pause the looking would take a core from those it looks at
@@ -185,7 +186,7 @@ def main() -> None:
         settings = Settings(options.url or f"sqlite:///{Path(folder) / 'hammer.db'}", [new_key()])
         store = Store(settings.database_url)
         store.setup()
-        store.adopt(Keyring([settings.fernet_keys[0].get_secret_value()]))
+        Vault(Keyring([settings.fernet_keys[0].get_secret_value()])).adopt(store)
         (_print_defaults if options.what == "defaults" else _print_races)(settings, options)
 
 

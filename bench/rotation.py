@@ -21,9 +21,10 @@ from sqlalchemy import insert, select
 
 from registry import Actor, Registry, Settings
 from registry.crypto import Keyring, new_key
-from registry.store.rows import binding_of
+from registry.store.rows import key_scope
 from registry.store.store import Store, utcnow
 from registry.store.tables import ModelRow
+from registry.vault import Vault
 
 BENCH = Actor("bench", "admin", "bench")
 CONFIG = {"context_window": 8192, "max_output_tokens": 1024}
@@ -35,7 +36,7 @@ def fill(store: Store, keyring: Keyring, number: int) -> dict[str, str]:
     for each in range(number):
         model = {"id": str(uuid4()), "type": "generation", "provider": "openai", "api_endpoint": None}
         key = keys[model["id"]] = f"sk-bench-{each}"
-        sealed = keyring.seal(SecretStr(key), binding_of(ModelRow(**model)))
+        sealed = keyring.seal(SecretStr(key), key_scope(ModelRow(**model)))
         model |= {"name": f"Model {each}", "name_key": f"model {each}", "model_id": "gpt-4o", "status": "active"}
         model |= {"api_key": sealed.ciphertext, "api_key_id": sealed.key_id, "connection": {}, "config": CONFIG}
         rows.append({**model, "version": 1, "created_at": now, "updated_at": now})
@@ -75,7 +76,7 @@ def main() -> None:
         old, new = new_key(), new_key()
         store = Store(url)
         store.setup()
-        store.adopt(Keyring([old]))
+        Vault(Keyring([old])).adopt(store)
         fill(store, Keyring([old]), options.keys)
         found = []
         for _ in range(options.runs):

@@ -18,6 +18,7 @@ from registry.passes import LINK_MINUTES, Passes
 from registry.records import KeyUse, SyncStep
 from registry.settings import Settings
 from registry.store.store import Store
+from registry.vault import Vault
 
 DASHBOARD_DATA = Path(".data")
 MOST_MODELS = 100_000
@@ -73,8 +74,8 @@ def _migrate(options: argparse.Namespace) -> None:
         raise SettingsError("No store is named. Set REGISTRY_DATABASE_URL.")
     with closing(Store(settings.database_url)) as store:
         store.setup()
-        if settings.fernet_keys:
-            store.adopt(crypto.Keyring([key.get_secret_value() for key in settings.fernet_keys]))
+        keys = [key.get_secret_value() for key in settings.fernet_keys]
+        Vault(crypto.Keyring(keys) if keys else None).adopt(store)
         if options.grant:
             store.grant(options.grant)
     print("The store is up to date.")

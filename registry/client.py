@@ -36,6 +36,7 @@ from registry.store import rows
 from registry.store.store import Clock, Store, utcnow
 from registry.store.tables import DefaultRow, KnowledgeBaseRow, ModelRow
 from registry.sync import Follower, Proxy
+from registry.vault import Vault
 
 _ASK = "Ask for a model alone, for a type alone, or for a type of a knowledge base (kb=, type=)."
 
@@ -76,19 +77,19 @@ class Registry(Unpickled):
         self,
         settings: Settings,
         store: Store,
-        keyring: Keyring | None,
+        vault: Vault,
         actor: Actor | None = None,
         api: ProxyApi | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
-        self._keyring = keyring
+        self._vault = vault
         self._api = api or _proxy_api(settings)
         self._policy = Policy(settings.endpoint_allow, settings.endpoint_deny)
-        self._follower = Follower(store, keyring, self._policy, self._api) if self._api else None
+        self._follower = Follower(store, vault, self._policy, self._api) if self._api else None
         self.actor = actor
         self.proxy = Proxy(self._follower, store, actor, settings.litellm_proxy_url)
-        self.models = Models(store, keyring, actor, self._policy, self._follower, self._push)
+        self.models = Models(store, vault, actor, self._policy, self._follower, self._push)
         self.knowledge_bases = KnowledgeBases(store, actor)
         self.audit = Audit(store, actor)
 
@@ -113,18 +114,18 @@ class Registry(Unpickled):
             raise SettingsError("No store is named. Set REGISTRY_DATABASE_URL, or pass Settings(database_url=…).")
         clock = arguments.callback("clock", clock) or utcnow
         keys = [key.get_secret_value() for key in settings.fernet_keys]
-        keyring = Keyring(keys) if keys else None
+        vault = Vault(Keyring(keys) if keys else None)
         store = Store(settings.database_url, clock=clock)
         try:
             if store.is_empty_file() or settings.embedded:
                 store.setup()
             store.check()
-            if keyring is not None and store.is_sqlite:
-                store.adopt(keyring)
+            if store.is_sqlite:
+                vault.adopt(store)
         except BaseException:
             store.close()  # nobody gets the registry that would close it
             raise
-        return cls(settings, store, keyring)
+        return cls(settings, store, vault)
 
     def acting_as(self, actor: Actor) -> Registry:
         """A handle on which everything is done by, checked for and filtered for this actor.
@@ -135,7 +136,7 @@ class Registry(Unpickled):
         actor = acting(actor)
         if self.actor not in (None, actor):
             raise ForbiddenError("This handle acts for somebody else.")
-        return Registry(self._settings, self._store, self._keyring, actor, self._api)
+        return Registry(self._settings, self._store, self._vault, actor, self._api)
 
     def warm_up(self) -> None:
         """Have what connection tests need loaded beside what goes on here: the first is then as quick as the next."""
@@ -144,23 +145,17 @@ class Registry(Unpickled):
     @reads(*READERS)
     def key_status(self) -> KeyStatus:
         """Whether the configured encryption keys are those of this store, and what to do if not."""
-        if self._keyring is None:
-            return KeyStatus(
-                False,
-                "No encryption key is configured: saved API keys cannot be used, nor new ones saved. "
-                "Restore the key file, or set REGISTRY_FERNET_KEYS to the keys that this store was made with.",
-            )
         try:
             with self._store.read() as session:
-                self._store.open_secret(session, self._keyring)
-        except DecryptionError as error:
+                self._vault.secret(session)
+        except (DecryptionError, SettingsError) as error:
             return KeyStatus(False, error.message)
         return KeyStatus(True)
 
     @reads(*READERS)
     def key_uses(self) -> tuple[KeyUse, ...]:
         """Which encryption key made how much of what is stored: the configured ones in order, then any others."""
-        return rotation.uses(self._store, self._keyring)
+        return rotation.uses(self._store, self._vault)
 
     @changes(Role.ADMIN)
     def rotate_keys(self, *, progress: rotation.Progress | None = None, actor: Actor = BOUND) -> RotationReport:
@@ -176,9 +171,7 @@ class Registry(Unpickled):
             SettingsError: no encryption key is configured.
             DecryptionError: the configured keys are not those of this store; nothing was touched.
         """
-        if self._keyring is None:
-            raise SettingsError("No encryption key is configured. Set REGISTRY_FERNET_KEYS to the new key and the old.")
-        return rotation.rotate(self._store, self._keyring, actor, arguments.callback("progress", progress))
+        return rotation.rotate(self._store, self._vault, actor, arguments.callback("progress", progress))
 
     @reads(Role.ADMIN, Role.SERVICE)
     def resolve(
@@ -212,7 +205,8 @@ class Registry(Unpickled):
                 raise InactiveModelError(f"“{row.name}” is inactive. Activate it, or bind another model.")
             rows.require_provider(row)
             self._policy.check(rows.origin_of(row.provider, row.api_endpoint))
-            key = self._key_of(row)
+            # the proxy holds the key: nothing is decrypted that is not needed
+            key = None if self._settings.litellm_proxy_url else self._vault.open(row)
             model = rows.to_record(row, is_default=is_default)
         settings = self._settings
         return ResolvedModel(model, key, settings.litellm_proxy_url, settings.litellm_api_key)
@@ -238,13 +232,6 @@ class Registry(Unpickled):
         if chosen is None:
             raise NotFoundError(f"There is no default {kind} model. Choose one on the dashboard's page Models.")
         return rows.fetch(session, chosen), chosen == default
-
-    def _key_of(self, row: ModelRow) -> SecretStr | None:
-        if row.api_key is None or self._settings.litellm_proxy_url:
-            return None  # the proxy holds the key: nothing is decrypted that is not needed
-        if self._keyring is None:
-            raise SettingsError("REGISTRY_FERNET_KEYS is not set, and this model has a saved API key.")
-        return self._keyring.open(row.api_key, rows.binding_of(row))
 
     def _push(self, model_id: str) -> None:
         self.proxy.trouble = self._follower.push(model_id) if self._follower else ""

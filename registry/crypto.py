@@ -19,6 +19,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
+from registry.catalog.endpoints import KeyScope
 from registry.errors import DecryptionError, SettingsError
 from registry.secrecy import Unpickled
 
@@ -28,15 +29,6 @@ _FOREIGN = (
     "Add the key it was encrypted with, or enter the API key again."
 )
 _MIN_DISTINCT_BYTES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a stored key belongs to: one model of one provider, called at one origin."""
-
-    model: str
-    provider: str
-    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +68,21 @@ class Keyring(Unpickled):
     def __repr__(self) -> str:
         return f"<Keyring {', '.join(self.key_ids)}>"
 
-    def seal(self, secret: SecretStr, binding: Binding) -> Sealed:
+    def seal(self, secret: SecretStr, scope: KeyScope) -> Sealed:
         """Encrypt a key for one model, provider and origin."""
-        envelope = {"model": binding.model, "provider": binding.provider, "origin": binding.origin}
+        envelope = {"model": scope.model, "provider": scope.provider, "origin": scope.origin}
         text = json.dumps({**envelope, "key": secret.get_secret_value()})
         return Sealed(self._fernet.encrypt(text.encode()).decode(), self.key_id)
 
-    def open(self, ciphertext: str, binding: Binding) -> SecretStr:
+    def open(self, ciphertext: str, scope: KeyScope) -> SecretStr:
         """Decrypt a key, for exactly what it was entered for.
 
         Raises:
             DecryptionError: no key of the ring opens it, or it belongs to another model, provider or origin.
         """
         envelope = self._open(ciphertext)
-        found = Binding(*(str(envelope.get(part)) for part in ("model", "provider", "origin")))
-        if found != binding or not isinstance(envelope.get("key"), str):
+        found = KeyScope(*(str(envelope.get(part)) for part in ("model", "provider", "origin")))
+        if found != scope or not isinstance(envelope.get("key"), str):
             raise DecryptionError(
                 "The stored API key was entered for another model, provider or endpoint and is not used here. "
                 "Enter the key again."

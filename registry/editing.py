@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,11 +16,9 @@ from registry.audit import audit
 from registry.catalog import validation
 from registry.catalog.call import called
 from registry.catalog.specs import ModelCreate, name_key
-from registry.crypto import Keyring
 from registry.errors import (
     AlreadyExistsError,
     ContractError,
-    DecryptionError,
     DefaultModelError,
     EndpointChangedError,
     InUseError,
@@ -95,24 +92,6 @@ def delta(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tupl
         old, new = found["api_key"]
         found["api_key"] = ("set" if old else None, ("changed" if old else "set") if new else None)
     return found
-
-
-def sealed(keyring: Keyring, row: ModelRow, key: SecretStr) -> tuple[str | None, str | None]:
-    """Ciphertext and key id to store. The same key typed again keeps its ciphertext: nothing changed."""
-    if readable_key(keyring, row) == key:
-        return row.api_key, row.api_key_id
-    found = keyring.seal(key, rows.binding_of(row))
-    return found.ciphertext, found.key_id
-
-
-def readable_key(keyring: Keyring | None, row: ModelRow) -> SecretStr | None:
-    """The stored key; None where there is none, or none that can be opened and so compared."""
-    if row.api_key is None or keyring is None:
-        return None
-    try:
-        return keyring.open(row.api_key, rows.binding_of(row))
-    except DecryptionError:
-        return None
 
 
 def save(

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
-from pydantic import SecretStr
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
@@ -18,10 +17,8 @@ from registry.catalog import arguments, validation
 from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy
 from registry.catalog.specs import ModelCreate, ModelUpdate
-from registry.crypto import Keyring
 from registry.errors import (
     DefaultModelError,
-    SettingsError,
     StaleVersionError,
     StoredValueError,
 )
@@ -40,6 +37,7 @@ from registry.store import rows
 from registry.store.rows import MOST_VERSIONS, bases_using, contract, default_ids, fetch, fetch_any
 from registry.store.store import Store
 from registry.store.tables import DefaultRow, ModelRow
+from registry.vault import Vault
 
 _UNTOLD: Final[dict[str, Any]] = {
     "in_step": True,
@@ -59,14 +57,14 @@ class Models:
     def __init__(
         self,
         store: Store,
-        keyring: Keyring | None,
+        vault: Vault,
         actor: Actor | None = None,
         policy: Policy | None = None,
         carrier: Carrier | None = None,
         after_change: Callable[[str], None] = lambda _id: None,
     ) -> None:
         self._store = store
-        self._keyring = keyring
+        self._vault = vault
         self._policy = policy or Policy()
         self._carrier = carrier
         self._after_change = after_change
@@ -194,17 +192,16 @@ class Models:
         self._policy.check(rows.origin_of(whole.provider, whole.api_endpoint))
         now = self._store.clock()
         with self._store.write() as session:
-            self._ensure_key_fits(session, whole.api_key)
             row = ModelRow(id=str(uuid4()), type=whole.type.value, version=1, created_at=now, updated_at=now)
             editing.fill(row, whole)
-            row.api_key, row.api_key_id = self._sealed(row, whole.api_key)
+            self._vault.seal(session, row, whole.api_key)
             editing.refuse_taken_name(session, row)
             session.add(row)
             session.flush()
             editing.log(session, self._store.clock, actor, "model:create", row, editing.delta({}, rows.described(row)))
             if whole.is_default:
                 defaults.make(session, self._store.clock, actor, row)
-            testing.adopt(session, self._keyring, row, tested)
+            testing.adopt(session, self._vault, row, tested)
             model = self._record(row, default_ids(session))
         self._after_change(model.id)
         return model
@@ -248,17 +245,16 @@ class Models:
                 )
             whole = editing.merged(row, given)
             if "api_key" not in given:
-                validation.refuse_key_in_fields(whole, editing.readable_key(self._keyring, row), given)
+                validation.refuse_key_in_fields(whole, self._vault.readable(row), given)
             self._policy.check(rows.origin_of(whole.provider, whole.api_endpoint))
             before, old_contract = rows.described(row), contract(row)
             editing.fill(row, whole)
             if "api_key" in given:
-                self._ensure_key_fits(session, whole.api_key)
-                row.api_key, row.api_key_id = self._sealed(row, whole.api_key)
+                self._vault.seal(session, row, whole.api_key)
             editing.refuse_taken_name(session, row)
             is_changed = editing.save(session, self._store.clock, actor, "model:update", row, before, old_contract)
             defaults.wish(session, self._store.clock, actor, row, given.get("is_default"))
-            testing.adopt(session, self._keyring, row, tested)
+            testing.adopt(session, self._vault, row, tested)
             model = self._record(row, default_ids(session))
         if is_changed:
             self._after_change(model.id)
@@ -373,20 +369,7 @@ class Models:
             DecryptionError: the stored key cannot be read.
             SettingsError: no encryption key is configured, or LiteLLM is not installed.
         """
-        return testing.Tester(self._store, self._keyring, self._policy, self._carrier).test(actor, model, changes)
-
-    def _ensure_key_fits(self, session: Session, key: SecretStr | None) -> None:
-        """Refuse to encrypt with keys that are not this store's: nobody else could open what they made."""
-        if key is not None:
-            self._store.open_secret(session, self._ring())
-
-    def _sealed(self, row: ModelRow, key: SecretStr | None) -> tuple[str | None, str | None]:
-        return editing.sealed(self._ring(), row, key) if key else (None, None)
-
-    def _ring(self) -> Keyring:
-        if self._keyring is None:
-            raise SettingsError("No encryption key is configured: no API key can be saved. Set REGISTRY_FERNET_KEYS.")
-        return self._keyring
+        return testing.Tester(self._store, self._vault, self._policy, self._carrier).test(actor, model, changes)
 
     def _visible(self) -> tuple[ColumnElement[bool], ...]:
         return (ModelRow.status == Status.ACTIVE.value,) if self._is_viewer() else ()

@@ -21,6 +21,7 @@ from registry.errors import DecryptionError
 from registry.records import KeyUse, RotationReport
 from registry.store.store import Store
 from registry.store.tables import Base, ModelRow, StoreRow
+from registry.vault import Vault
 
 BATCH = 1000
 
@@ -35,10 +36,11 @@ _REPLACE = (
 )
 
 
-def rotate(store: Store, keyring: Keyring, actor: Actor, progress: Progress | None = None) -> RotationReport:
+def rotate(store: Store, vault: Vault, actor: Actor, progress: Progress | None = None) -> RotationReport:
     """Encrypt anew whatever is not encrypted with the first key: see `registry.client.Registry.rotate_keys`."""
+    keyring = vault.keyring
     with store.read() as session:
-        store.open_secret(session, keyring)
+        vault.secret(session)
         current = _counts(session).get(keyring.key_id, 0)
         rows = session.execute(_outdated(keyring)).all()
     rotated = 0
@@ -55,12 +57,12 @@ def rotate(store: Store, keyring: Keyring, actor: Actor, progress: Progress | No
     return report
 
 
-def uses(store: Store, keyring: Keyring | None) -> tuple[KeyUse, ...]:
+def uses(store: Store, vault: Vault) -> tuple[KeyUse, ...]:
     """What each key made: those of the ring in its order, then those that it does not hold."""
     with store.read() as session:
         counts = _counts(session)
         secret = session.scalars(select(StoreRow.secret_key_id)).one()
-    ring = keyring.key_ids if keyring else ()
+    ring = vault.key_ids
     foreign = sorted({*counts, *([secret] if secret else [])} - {*ring})
     places = {key_id: place for place, key_id in enumerate(ring, start=1)}
     return tuple(KeyUse(id, places.get(id), counts.get(id, 0), id == secret) for id in (*ring, *foreign))

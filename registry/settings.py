@@ -10,18 +10,17 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-from registry import crypto
 from registry.actors import Role
 from registry.catalog.egress import Policy
 from registry.catalog.endpoints import parse_endpoint
 from registry.errors import SettingsError
+from registry.keyfile import MAX_SIGN_IN_HOURS, key_file
 from registry.secrecy import Unpickled, forgetful
 
 STORE_FILE = "registry.db"
 KEY_FILE = "fernet.key"
 AUTH_MODES = ("local", "oidc", "proxy")
 MIN_PROXY_SECRET = 16  # characters
-MAX_SIGN_IN_HOURS = 7 * 24
 SECRETS = (
     "REGISTRY_DATABASE_URL",
     "REGISTRY_FERNET_KEYS",
@@ -275,26 +274,3 @@ def _hours(name: str, value: object) -> int:
     if isinstance(hours, bool) or not isinstance(hours, int) or not 1 <= hours <= MAX_SIGN_IN_HOURS:
         raise SettingsError(f"{name} must be a whole number between 1 and {MAX_SIGN_IN_HOURS}.")
     return hours
-
-
-def key_file(path: Path, *, unless: Path | None = None) -> SecretStr | None:
-    """The Fernet key in a file; where there is none, a new one, which only its owner can read.
-
-    None where a file ``unless`` is there: what that holds was encrypted with a key that is gone.
-
-    Raises:
-        SettingsError: the file can be neither read nor made.
-    """
-    try:
-        if unless is None or not unless.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                pass
-            else:
-                with os.fdopen(descriptor, "w") as file:
-                    file.write(crypto.new_key())
-        return _secret("REGISTRY_FERNET_KEYS", path.read_text()) if path.exists() else None
-    except OSError as error:
-        raise SettingsError(f"The key file {path} cannot be read or made: {error.strerror}.") from None

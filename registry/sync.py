@@ -25,7 +25,6 @@ from registry.audit import audit
 from registry.catalog import arguments
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
-from registry.crypto import Keyring
 from registry.errors import (
     DecryptionError,
     InvalidModelError,
@@ -42,6 +41,7 @@ from registry.records import ModelType, Status, SyncFailure, SyncPlan, SyncRepor
 from registry.store import rows
 from registry.store.store import Store
 from registry.store.tables import ModelRow, ModelStateRow, StoreRow
+from registry.vault import Vault
 
 Progress = Callable[[int, int], None]
 """Called with how many changes are done, and of how many."""
@@ -152,9 +152,9 @@ class Proxy:
 class Follower:
     """Does the work, for whoever may ask for it: compares, applies, and notes how it went."""
 
-    def __init__(self, store: Store, keyring: Keyring | None, policy: Policy, api: ProxyApi) -> None:
+    def __init__(self, store: Store, vault: Vault, policy: Policy, api: ProxyApi) -> None:
         self._store = store
-        self._keyring = keyring
+        self._vault = vault
         self._policy = policy
         self._api = api
 
@@ -260,18 +260,13 @@ class Follower:
             .where(*([ModelRow.id == model_id] if model_id else []))
             .order_by(ModelRow.name_key)
         )
-        if self._keyring is None:
-            raise SettingsError("No encryption key is configured: models cannot be registered with the proxy.")
         with self._store.read() as session:
-            secret = self._store.open_secret(session, self._keyring)
+            secret = self._vault.secret(session)
             registry = session.scalars(select(StoreRow.registry_id)).one()
             rows = [(row, state) for row, state in session.execute(statement)]
-        ring = self._keyring
-        return [self._wish(row, state, ring, registry, secret) for row, state in rows], registry
+        return [self._wish(row, state, registry, secret) for row, state in rows], registry
 
-    def _wish(
-        self, row: ModelRow, state: ModelStateRow | None, keyring: Keyring, registry: str, secret: bytes
-    ) -> Wanted:
+    def _wish(self, row: ModelRow, state: ModelStateRow | None, registry: str, secret: bytes) -> Wanted:
         epoch, noted = (state.proxy_epoch, (state.proxy_version, state.proxy_message)) if state else (0, (None, ""))
         if not 0 <= epoch < rows.MOST_VERSIONS:
             epoch = 0  # as somebody wrote there by SQL: it begins again
@@ -283,7 +278,7 @@ class Follower:
         try:
             rows.require_readable(row)
             self._policy.check(rows.origin_of(row.provider, row.api_endpoint))
-            params = proxy_params(row, keyring.open(row.api_key, rows.binding_of(row)) if row.api_key else None)
+            params = proxy_params(row, self._vault.open(row))
         except UnsafeEndpointError as error:
             return replace(about, problem=error.fields["api_endpoint"], barred=True)
         except (DecryptionError, InvalidModelError, StoredValueError) as error:

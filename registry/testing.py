@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
 from registry import editing, probe
@@ -16,13 +15,13 @@ from registry.catalog import call, validation
 from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy
 from registry.catalog.specs import ModelCreate, ModelUpdate
-from registry.crypto import Keyring
 from registry.errors import DecryptionError, InvalidInputError, InvalidModelError, SettingsError
 from registry.probe import Carrier
 from registry.records import Status, TestResult
 from registry.store import rows
 from registry.store.store import Store
 from registry.store.tables import ModelRow, ModelStateRow
+from registry.vault import Vault
 
 UNSAVED = "unsaved"
 """Stands for the id of a model that has none yet, in the audit log."""
@@ -45,9 +44,9 @@ class _Subject:
 class Tester:
     """Tests models; see `registry.models.Models.test`."""
 
-    def __init__(self, store: Store, keyring: Keyring | None, policy: Policy, carrier: Carrier | None) -> None:
+    def __init__(self, store: Store, vault: Vault, policy: Policy, carrier: Carrier | None) -> None:
         self._store = store
-        self._keyring = keyring
+        self._vault = vault
         self._policy = policy
         self._carrier = carrier
 
@@ -71,7 +70,7 @@ class Tester:
             spec, as_saved = editing.merged(row, given, validation.parse_test), editing.merged(row, {})
             is_edited = "api_key" in given or _called(spec) != _called(as_saved)
             if row.api_key is not None and "api_key" not in given:
-                spec = spec.model_copy(update={"api_key": _opened(row, self._keyring)})
+                spec = spec.model_copy(update={"api_key": self._vault.open(row)})
                 validation.refuse_key_in_fields(spec, spec.api_key, given)
             state = session.get(ModelStateRow, row.id)
             is_followed = state is not None and state.proxy_version == row.version
@@ -98,14 +97,6 @@ class Tester:
         audit.append(session, self._store.clock, actor, "model:test", target, {}, context)
 
 
-def _opened(row: ModelRow, keyring: Keyring | None) -> SecretStr | None:
-    if row.api_key is None:
-        return None
-    if keyring is None:
-        raise SettingsError("REGISTRY_FERNET_KEYS is not set, and this model has a saved API key.")
-    return keyring.open(row.api_key, rows.binding_of(row))
-
-
 def _unsaved(model: ModelCreate | Mapping[str, Any], edit: Edit | None) -> _Subject:
     if edit is not None:
         raise InvalidModelError({"changes": "They are for a saved model: put them into the model itself."})
@@ -116,7 +107,7 @@ def _called(spec: ModelCreate) -> dict[str, Any]:
     return call.called(call.flat(spec.model_dump()))
 
 
-def adopt(session: Session, keyring: Keyring | None, row: ModelRow, tested: TestResult | None) -> None:
+def adopt(session: Session, vault: Vault, row: ModelRow, tested: TestResult | None) -> None:
     """Remember with a model a test that was made before it was saved, if it was of exactly what is saved now.
 
     Raises:
@@ -127,7 +118,7 @@ def adopt(session: Session, keyring: Keyring | None, row: ModelRow, tested: Test
     if not isinstance(tested, TestResult):
         raise InvalidInputError({"tested": "Must be what models.test returned."})
     try:
-        key = _opened(row, keyring)
+        key = vault.open(row)
     except (DecryptionError, SettingsError):
         return  # what it is called with cannot be compared
     if call.is_of(tested, rows.described(row), key) and not _has_later(session, row, tested):

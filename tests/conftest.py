@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, event
 from registry import Registry, Settings
 from registry.crypto import Keyring
 from registry.store.store import Store
+from registry.vault import Vault
 from tests import invariants, postgres
 from tests.factories import KEY_A
 from tests.fake_proxy import MASTER_KEY, FakeProxy
@@ -73,7 +74,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _set_up(url: str) -> None:
     store = Store(url)
     store.setup()
-    store.adopt(Keyring([KEY_A]))
+    Vault(Keyring([KEY_A])).adopt(store)
     store.close()
 
 

@@ -20,6 +20,7 @@ from registry.crypto import Keyring
 from registry.proxy import ProxyApi
 from registry.store.store import Store
 from registry.store.tables import ModelStateRow
+from registry.vault import Vault
 from tests.factories import ADMIN, CANARY, created, embedding, generation, ner
 from tests.fake_proxy import MASTER_KEY, FakeProxy, Params, Row
 from tests.faulty_server import Fault
@@ -76,8 +77,8 @@ class MortalApi(ProxyApi):
 def mortal(settings: Settings) -> Iterator[tuple[Registry, MortalApi]]:
     """A registry on the store and the proxy, and the means to end it."""
     api = MortalApi(settings.litellm_proxy_url or "", settings.litellm_master_key or SecretStr(""))
-    keyring = Keyring([key.get_secret_value() for key in settings.fernet_keys])
-    with Registry(settings, Store(settings.database_url), keyring, api=api) as registry:
+    vault = Vault(Keyring([key.get_secret_value() for key in settings.fernet_keys]))
+    with Registry(settings, Store(settings.database_url), vault, api=api) as registry:
         yield registry, api
 
 

@@ -14,6 +14,7 @@ from registry.crypto import Keyring
 from registry.plan import Task
 from registry.store.store import Store
 from registry.sync import Follower
+from registry.vault import Vault
 
 
 class UnguardedStore(Store):
@@ -29,7 +30,7 @@ class UnguardedStore(Store):
 def unguarded(settings: Settings) -> Registry:
     """A registry on the same database, without turns, locks and transactions."""
     keys = [key.get_secret_value() for key in settings.fernet_keys]
-    return Registry(settings, UnguardedStore(settings.database_url), Keyring(keys) if keys else None)
+    return Registry(settings, UnguardedStore(settings.database_url), Vault(Keyring(keys) if keys else None))
 
 
 def deleting_first(self: Follower, task: Task, _is_down: object) -> str:

@@ -1,14 +1,24 @@
-"""Addresses that models are called at: what is a usable one, and its origin."""
+"""Addresses that models are called at: what is a usable one, its origin, and what a key is entered for."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 MAX_LENGTH = 500
 _MAX_LABEL = 63  # of a name in DNS; a longer part cannot be looked up
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyScope:
+    """What an API key belongs to: one model of one provider, called at one origin."""
+
+    model: str
+    provider: str
+    origin: str
 
 
 def parse_endpoint(url: str) -> str:

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from registry.catalog import arguments
 from registry.catalog.arguments import ModelRef
+from registry.catalog.endpoints import KeyScope
 from registry.catalog.faults import shown
 from registry.catalog.providers import PROVIDERS
 from registry.catalog.specs import CONFIGS, name_key
-from registry.crypto import Binding
 from registry.errors import InvalidModelError, NotFoundError, StoredValueError
 from registry.records import FrozenDict, KnowledgeBase, Model, ModelSummary, ModelType, Status
 from registry.store.tables import (
@@ -228,9 +228,9 @@ def origin_of(provider: str, api_endpoint: str | None) -> str:
         return ""
 
 
-def binding_of(row: ModelRow) -> Binding:
+def key_scope(row: ModelRow) -> KeyScope:
     """What a key stored in this row belongs to."""
-    return Binding(row.id, row.provider, origin_of(row.provider, row.api_endpoint))
+    return KeyScope(row.id, row.provider, origin_of(row.provider, row.api_endpoint))
 
 
 def described(row: ModelRow) -> dict[str, Any]:

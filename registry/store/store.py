@@ -23,10 +23,8 @@ from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, NoSuchModul
 from sqlalchemy.orm import Session
 
 from registry.catalog import arguments
-from registry.crypto import Keyring, new_store_secret
 from registry.errors import (
     AlreadyExistsError,
-    DecryptionError,
     DefaultModelError,
     InUseError,
     InvalidInputError,
@@ -189,37 +187,6 @@ class Store(forks.Watcher):
         """Which registry this is: a random id made with the store."""
         with self.read() as session:
             return session.scalars(select(StoreRow.registry_id)).one()
-
-    def adopt(self, keyring: Keyring) -> None:
-        """Give a new store its secret, wrapped by this keyring. A store that has one keeps it."""
-        with self.read() as session:
-            if session.scalars(select(StoreRow.secret)).one() is not None:
-                return
-        with self.write() as session:
-            row = session.scalars(select(StoreRow)).one()
-            if row.secret is None:
-                sealed = keyring.wrap(new_store_secret())
-                row.secret, row.secret_key_id = sealed.ciphertext, sealed.key_id
-
-    def open_secret(self, session: Session, keyring: Keyring) -> bytes:
-        """The store's own secret, for keyed digests: it opens only with the keys of this store.
-
-        Raises:
-            DecryptionError: the keyring holds other keys.
-        """
-        wrapped = session.scalars(select(StoreRow.secret)).one()
-        if wrapped is None:
-            raise DecryptionError(
-                "The store is not tied to any encryption keys yet. "
-                "Set REGISTRY_FERNET_KEYS and run: python -m registry migrate"
-            )
-        try:
-            return keyring.unwrap(wrapped)
-        except DecryptionError:
-            raise DecryptionError(
-                "The configured encryption keys are not the keys of this store. Set REGISTRY_FERNET_KEYS to the keys "
-                "it was made with; until then saved API keys cannot be used, nor new ones saved."
-            ) from None
 
     def close(self) -> None:
         """Close all connections."""

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from registry import Actor, Registry, Settings, errors
-from registry.crypto import Binding, Keyring
+from registry.catalog.endpoints import KeyScope
+from registry.crypto import Keyring
 from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, SERVICE, VIEWER, created, generation, ollama
 from tests.fake_proxy import FakeProxy
 from tests.providers import Listener, Provider, model_at
@@ -159,9 +160,9 @@ def test_control_a_key_that_is_bound_to_nothing_is_led_astray(
     WAYS[way](stage, monkeypatch)
     real = Keyring.open
 
-    def careless(self: Keyring, ciphertext: str, binding: Binding) -> Any:
+    def careless(self: Keyring, ciphertext: str, binding: KeyScope) -> Any:
         envelope = self._open(ciphertext)
-        return real(self, ciphertext, Binding(envelope["model"], envelope["provider"], envelope["origin"]))
+        return real(self, ciphertext, KeyScope(envelope["model"], envelope["provider"], envelope["origin"]))
 
     monkeypatch.setattr(Keyring, "open", careless)
     assert led_astray(pairs(settings, ADMIN, [stage.model.id, stage.bare.id], connect), server)

@@ -18,9 +18,11 @@ from sqlalchemy import Engine, bindparam, or_, text, update
 
 from bench.rotation import fill
 from registry import KeyUse, Registry, RotationReport, Settings, errors, rotation
-from registry.crypto import Binding, Keyring
+from registry.catalog.endpoints import KeyScope
+from registry.crypto import Keyring
 from registry.store.store import Store
 from registry.store.tables import Base
+from registry.vault import Vault
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, azure, bound, created, embedding, generation, ollama
 from tests.sabotage import refuse_audit_entries
 
@@ -107,7 +109,7 @@ def test_the_stores_own_secret_keeps_its_value(reg: Registry, both: Registry, st
 
     def secret(key: str) -> bytes:
         with store.read() as session:
-            return store.open_secret(session, Keyring([key]))
+            return Vault(Keyring([key])).secret(session)
 
     store = Store(store_url)
     before = secret(KEY_A)
@@ -278,7 +280,9 @@ def test_control_a_rotation_that_binds_anew_would_redirect_it(
         envelope = self._open(ciphertext)
         if "store" in envelope:
             return self.wrap(bytes.fromhex(envelope["store"])).ciphertext
-        return self.seal(SecretStr(envelope["key"]), Binding(model.id, "openai", "https://evil.example:443")).ciphertext
+        return self.seal(
+            SecretStr(envelope["key"]), KeyScope(model.id, "openai", "https://evil.example:443")
+        ).ciphertext
 
     monkeypatch.setattr(Keyring, "rotate", bind_anew)
     rotated(both)

@@ -18,6 +18,7 @@ from registry.store import patience
 from registry.store import postgres as own
 from registry.store.patience import Limit, limited
 from registry.store.store import READING, Store
+from registry.vault import Vault
 from tests import postgres
 from tests.factories import ADMIN, KEY_A, created, ollama
 
@@ -30,7 +31,7 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     with postgres.server() as url:
         store = Store(url)
         store.setup()
-        store.adopt(Keyring([KEY_A]))
+        Vault(Keyring([KEY_A])).adopt(store)
         store.close()
         yield url
 

@@ -19,6 +19,7 @@ from registry.models import Models
 from registry.probe import Carrier
 from registry.store.store import Store
 from registry.store.tables import Base
+from registry.vault import Vault
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, created, generation
 from tests.providers import Answer, Listener, Provider, Proxy, Request, model_at
 
@@ -31,7 +32,7 @@ Through = Callable[[Carrier], Models]
 def through(settings: Settings) -> Iterator[Through]:
     """The models of the same store, tested through a proxy."""
     with closing(Store(settings.database_url)) as store:
-        yield lambda carrier: Models(store, Keyring([KEY_A]), carrier=carrier)
+        yield lambda carrier: Models(store, Vault(Keyring([KEY_A])), carrier=carrier)
 
 
 def last_entry(reg: Registry) -> tuple[Any, ...]:

@@ -7,11 +7,12 @@ import base64
 import pytest
 from pydantic import SecretStr
 
-from registry.crypto import Binding, Keyring, new_key, new_store_secret
+from registry.catalog.endpoints import KeyScope
+from registry.crypto import Keyring, new_key, new_store_secret
 from registry.errors import DecryptionError, SettingsError
 from tests.factories import CANARY, KEY_A, KEY_B
 
-HERE = Binding("model-1", "openai", "https://api.openai.com:443")
+HERE = KeyScope("model-1", "openai", "https://api.openai.com:443")
 
 
 def encoded(raw: bytes) -> str:
@@ -28,14 +29,14 @@ def test_a_key_opens_for_what_it_was_entered_for() -> None:
 @pytest.mark.parametrize(
     "elsewhere",
     [
-        Binding("model-2", HERE.provider, HERE.origin),
-        Binding(HERE.model, "azure", HERE.origin),
-        Binding(HERE.model, HERE.provider, "https://evil.example:443"),
-        Binding(HERE.model, HERE.provider, "http://api.openai.com:80"),
-        Binding(HERE.model, HERE.provider, ""),
+        KeyScope("model-2", HERE.provider, HERE.origin),
+        KeyScope(HERE.model, "azure", HERE.origin),
+        KeyScope(HERE.model, HERE.provider, "https://evil.example:443"),
+        KeyScope(HERE.model, HERE.provider, "http://api.openai.com:80"),
+        KeyScope(HERE.model, HERE.provider, ""),
     ],
 )
-def test_a_key_opens_for_nothing_else(elsewhere: Binding) -> None:
+def test_a_key_opens_for_nothing_else(elsewhere: KeyScope) -> None:
     """Another model, provider or origin gets a DecryptionError, whose text tells neither key nor ciphertext."""
     sealed = Keyring([KEY_A]).seal(SecretStr(CANARY), HERE)
     with pytest.raises(DecryptionError) as refusal:
@@ -62,7 +63,7 @@ def test_rotating_changes_the_key_and_nothing_else() -> None:
         rotated = ring.rotate(sealed)
         assert Keyring([KEY_B]).open(rotated, HERE).get_secret_value() == CANARY
         with pytest.raises(DecryptionError):
-            Keyring([KEY_B]).open(rotated, Binding("model-2", HERE.provider, HERE.origin))
+            Keyring([KEY_B]).open(rotated, KeyScope("model-2", HERE.provider, HERE.origin))
     for unreadable in ("", "x", "ünïcode", sealed[:-4], Keyring([new_key()]).wrap(b"x").ciphertext):
         with pytest.raises(DecryptionError):
             Keyring([KEY_B, KEY_A]).rotate(unreadable)
