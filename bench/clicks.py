@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from registry import Registry, Settings
-from registry.crypto import new_key
+from registry.keys.keyring import new_key
 from tests.e2e.browser import Visitor, chromium, server
 from tests.factories import ADMIN
 from tests.providers import Provider, model_at

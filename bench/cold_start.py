@@ -19,7 +19,7 @@ from statistics import median
 from playwright.sync_api import Browser
 
 from registry import Settings, demo
-from registry.crypto import new_key
+from registry.keys.keyring import new_key
 from tests.e2e.browser import IDLE, ROOT, TIMEOUT, Server, chromium, healthy, launch
 
 POLL = 0.01  # seconds

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from websockets.exceptions import ConnectionClosed
 
-from registry.crypto import new_key
+from registry.keys.keyring import new_key
 from tests.e2e.browser import ROOT, Server, server
 from tests.e2e.tabs import tab
 

@@ -28,10 +28,10 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from registry import Actor, Registry, Settings
-from registry.crypto import Keyring, new_key
 from registry.errors import RegistryError
+from registry.keys.keyring import Keyring, new_key
+from registry.keys.vault import Vault
 from registry.store.store import Store
-from registry.vault import Vault
 
 PROCESSES, THREADS = 4, 4
 LOOK_EVERY = 0.002  # seconds; without a pause the looking would take a core from those it looks at

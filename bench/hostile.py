@@ -21,7 +21,7 @@ from threading import Thread
 from typing import Any, Self, TypeVar
 
 from registry import Registry, Settings
-from registry.crypto import new_key
+from registry.keys.keyring import new_key
 from tests.e2e.browser import Server, Visitor, chromium, server
 from tests.e2e.tabs import Tab, tab
 from tests.factories import ADMIN

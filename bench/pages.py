@@ -21,8 +21,8 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import session
 from registry import Settings, demo
-from registry.crypto import new_key
-from registry.passes import Passes
+from registry.keys.keyring import new_key
+from registry.keys.passes import Passes
 from tests.factories import LOCAL_ADMINISTRATOR
 
 PAGE = Path(__file__).parents[1] / "pages" / "main.py"

@@ -20,11 +20,11 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select
 
 from registry import Actor, Registry, Settings
-from registry.crypto import Keyring, new_key
+from registry.keys.keyring import Keyring, new_key
+from registry.keys.vault import Vault
 from registry.store.rows import key_scope
 from registry.store.store import Store, utcnow
 from registry.store.tables import ModelRow
-from registry.vault import Vault
 
 BENCH = Actor("bench", "admin", "bench")
 CONFIG = {"context_window": 8192, "max_output_tokens": 1024}

@@ -29,7 +29,7 @@ from pydantic import SecretStr
 
 from bench.hammer import HAMMER, models
 from registry import Registry, Settings
-from registry.crypto import new_key
+from registry.keys.keyring import new_key
 from registry.proxy import PARALLEL, ProxyApi
 from tests.fake_proxy import MASTER_KEY, FakeProxy
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser
 from pydantic import SecretStr
 
 from registry import Actor, Registry, Settings, demo
-from registry.crypto import new_key
+from registry.keys.keyring import new_key
 from tests.e2e.browser import Server, Visitor, chromium, server
 from tests.fake_proxy import MASTER_KEY, FakeProxy
 

@@ -10,15 +10,15 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from registry import crypto
 from registry.actors import PEOPLE, Actor, Role
 from registry.client import Registry
 from registry.errors import DecryptionError, RegistryError, SettingsError, StoreError
-from registry.passes import LINK_MINUTES, Passes
+from registry.keys import keyring
+from registry.keys.passes import LINK_MINUTES, Passes
+from registry.keys.vault import Vault
 from registry.records import KeyUse, SyncStep
 from registry.settings import Settings
 from registry.store.store import Store
-from registry.vault import Vault
 
 DASHBOARD_DATA = Path(".data")
 MOST_MODELS = 100_000
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     sync.add_argument("--dry-run", action="store_true", help="only say what would be done")
     sync.set_defaults(run=_sync)
     new_key = commands.add_parser("new-key", help="print a new encryption key for REGISTRY_FERNET_KEYS")
-    new_key.set_defaults(run=lambda options: print(crypto.new_key()))
+    new_key.set_defaults(run=lambda options: print(keyring.new_key()))
     check_keys = commands.add_parser("check-keys", help="check the encryption keys, and which can be removed")
     check_keys.set_defaults(run=_check_keys)
     rotate_keys = commands.add_parser("rotate-keys", help="encrypt all stored API keys with the first encryption key")
@@ -75,7 +75,7 @@ def _migrate(options: argparse.Namespace) -> None:
     with closing(Store(settings.database_url)) as store:
         store.setup()
         keys = [key.get_secret_value() for key in settings.fernet_keys]
-        Vault(crypto.Keyring(keys) if keys else None).adopt(store)
+        Vault(keyring.Keyring(keys) if keys else None).adopt(store)
         if options.grant:
             store.grant(options.grant)
     print("The store is up to date.")

@@ -9,14 +9,13 @@ from typing import Any, Self
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import probe, rotation
+from registry import probe
 from registry.actors import BOUND, READERS, Actor, Role, acting, changes, reads
 from registry.audit.audit import Audit
 from registry.catalog import arguments
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
-from registry.crypto import Keyring
 from registry.errors import (
     DecryptionError,
     ForbiddenError,
@@ -25,6 +24,9 @@ from registry.errors import (
     NotFoundError,
     SettingsError,
 )
+from registry.keys import rotation
+from registry.keys.keyring import Keyring
+from registry.keys.vault import Vault
 from registry.knowledge_bases import KnowledgeBases
 from registry.models import Models
 from registry.plan import alias_of
@@ -36,7 +38,6 @@ from registry.store import rows
 from registry.store.store import Clock, Store, utcnow
 from registry.store.tables import DefaultRow, KnowledgeBaseRow, ModelRow
 from registry.sync import Follower, Proxy
-from registry.vault import Vault
 
 _ASK = "Ask for a model alone, for a type alone, or for a type of a knowledge base (kb=, type=)."
 

@@ -22,6 +22,7 @@ from registry.errors import (
     StaleVersionError,
     StoredValueError,
 )
+from registry.keys.vault import Vault
 from registry.knowledge_bases import move_bindings
 from registry.probe import Carrier
 from registry.records import (
@@ -37,7 +38,6 @@ from registry.store import rows
 from registry.store.rows import MOST_VERSIONS, bases_using, contract, default_ids, fetch, fetch_any
 from registry.store.store import Store
 from registry.store.tables import DefaultRow, ModelRow
-from registry.vault import Vault
 
 _UNTOLD: Final[dict[str, Any]] = {
     "in_step": True,

@@ -14,7 +14,7 @@ from registry.actors import Role
 from registry.catalog.egress import Policy
 from registry.catalog.endpoints import parse_endpoint
 from registry.errors import SettingsError
-from registry.keyfile import MAX_SIGN_IN_HOURS, key_file
+from registry.keys.file import MAX_SIGN_IN_HOURS, key_file
 from registry.secrecy import Unpickled, forgetful
 
 STORE_FILE = "registry.db"

@@ -35,13 +35,13 @@ from registry.errors import (
     StoredValueError,
     UnsafeEndpointError,
 )
+from registry.keys.vault import Vault
 from registry.plan import Task, Wanted, alias_of
 from registry.proxy import PARALLEL, ProxyApi, Registration, UnreachableError
 from registry.records import ModelType, Status, SyncFailure, SyncPlan, SyncReport, SyncStep
 from registry.store import rows
 from registry.store.store import Store
 from registry.store.tables import ModelRow, ModelStateRow, StoreRow
-from registry.vault import Vault
 
 Progress = Callable[[int, int], None]
 """Called with how many changes are done, and of how many."""

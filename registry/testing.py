@@ -16,12 +16,12 @@ from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy
 from registry.catalog.specs import ModelCreate, ModelUpdate
 from registry.errors import DecryptionError, InvalidInputError, InvalidModelError, SettingsError
+from registry.keys.vault import Vault
 from registry.probe import Carrier
 from registry.records import Status, TestResult
 from registry.store import rows
 from registry.store.store import Store
 from registry.store.tables import ModelRow, ModelStateRow
-from registry.vault import Vault
 
 UNSAVED = "unsaved"
 """Stands for the id of a model that has none yet, in the audit log."""

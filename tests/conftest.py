@@ -19,9 +19,9 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from registry import Registry, Settings
-from registry.crypto import Keyring
+from registry.keys.keyring import Keyring
+from registry.keys.vault import Vault
 from registry.store.store import Store
-from registry.vault import Vault
 from tests import invariants, postgres
 from tests.factories import KEY_A
 from tests.fake_proxy import MASTER_KEY, FakeProxy

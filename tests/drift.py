@@ -16,11 +16,11 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, delete, insert, select
 
 from registry import Model, Registry, Settings, Status
-from registry.crypto import Keyring
+from registry.keys.keyring import Keyring
+from registry.keys.vault import Vault
 from registry.proxy import ProxyApi
 from registry.store.store import Store
 from registry.store.tables import ModelStateRow
-from registry.vault import Vault
 from tests.factories import ADMIN, CANARY, created, embedding, generation, ner
 from tests.fake_proxy import MASTER_KEY, FakeProxy, Params, Row
 from tests.faulty_server import Fault

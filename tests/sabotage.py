@@ -10,11 +10,11 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.orm import Session
 
 from registry import Registry, Settings
-from registry.crypto import Keyring
+from registry.keys.keyring import Keyring
+from registry.keys.vault import Vault
 from registry.plan import Task
 from registry.store.store import Store
 from registry.sync import Follower
-from registry.vault import Vault
 
 
 class UnguardedStore(Store):

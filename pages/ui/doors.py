@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from registry import Settings
-from registry.passes import LINK_MINUTES, LINK_PATH, Passes
+from registry.keys.passes import LINK_MINUTES, LINK_PATH, Passes
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response

@@ -14,7 +14,7 @@ from typing import Any
 from registry import Actor, Role, Settings
 from registry.actors import PEOPLE
 from registry.errors import ForbiddenError
-from registry.passes import Passes
+from registry.keys.passes import Passes
 
 EMAIL_HEADER = "X-Forwarded-Email"
 GROUPS_HEADER = "X-Forwarded-Groups"

@@ -16,7 +16,7 @@ from typing import Any
 import streamlit as st
 from registry import Actor, Registry, Role, Settings
 from registry.errors import RegistryError, SettingsError
-from registry.passes import Passes
+from registry.keys.passes import Passes
 from registry.records import KeyStatus
 from starlette.requests import HTTPConnection
 from streamlit.web.server.starlette import starlette_websocket

@@ -12,7 +12,7 @@ import streamlit as st
 from registry import Actor, Role, Settings
 from registry.actors import PEOPLE
 from registry.errors import SettingsError
-from registry.passes import LINK_MINUTES
+from registry.keys.passes import LINK_MINUTES
 from streamlit.errors import StreamlitPageNotFoundError, StreamlitSecretNotFoundError
 
 from pages.ui import routes

@@ -25,7 +25,7 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from registry import Actor
-from registry.passes import Passes
+from registry.keys.passes import Passes
 from tests.factories import LOCAL_ADMINISTRATOR
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from websockets.asyncio.client import ClientConnection, connect
 
-from registry.passes import Passes
+from registry.keys.passes import Passes
 from tests.e2e.browser import TIMEOUT, Server
 from tests.factories import LOCAL_ADMINISTRATOR
 

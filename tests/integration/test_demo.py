@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from registry import Registry, Settings, crypto, demo
+from registry import Registry, Settings, demo
 from registry.catalog.providers import PROVIDERS
 from registry.errors import SettingsError
+from registry.keys import keyring
 from registry.records import ModelType, Status
 from tests.sabotage import plain_engine, remove_audit_triggers
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(f"sqlite:///{tmp_path_factory.mktemp('demo') / 'registry.db'}", [crypto.new_key()])
+    return Settings(f"sqlite:///{tmp_path_factory.mktemp('demo') / 'registry.db'}", [keyring.new_key()])
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_the_log_tells_of_several_people_and_kinds_of_change(filled: Registry) -
 
 def test_keys_are_made_up_each_time(filled: Registry, tmp_path: Path) -> None:
     """No key stands in the source, where it would be the same on every machine."""
-    other = Settings(f"sqlite:///{tmp_path / 'other.db'}", [crypto.new_key()])
+    other = Settings(f"sqlite:///{tmp_path / 'other.db'}", [keyring.new_key()])
     demo.fill(other)
     with Registry.connect(other) as registry:
         keys = [reg.resolve("GPT-4.1").api_key for reg in (filled, registry)]
@@ -92,7 +93,7 @@ def test_a_store_is_filled_once(settings: Settings, filled: Registry) -> None:
 @pytest.mark.parametrize("changes", ["changes", "'no json'"], ids=["as written", "altered"])
 def test_a_store_that_was_emptied_is_not_empty(tmp_path: Path, changes: str) -> None:
     """What happened in a store stays in its log, readable or not, and no made-up year is put behind it."""
-    settings = Settings(f"sqlite:///{tmp_path / 'used.db'}", [crypto.new_key()])
+    settings = Settings(f"sqlite:///{tmp_path / 'used.db'}", [keyring.new_key()])
     with Registry.connect(settings) as registry:
         registry.knowledge_bases.bind("kb", name="Any", actor=demo.INGESTION)
         registry.knowledge_bases.remove("kb", actor=demo.INGESTION)
@@ -119,14 +120,14 @@ def test_a_store_that_the_dashboard_has_set_up_is_empty(tmp_path: Path) -> None:
         ({"database_url": "postgresql+psycopg://localhost/registry"}, "SQLite"),
         ({"database_url": ""}, "SQLite"),
         ({"fernet_keys": []}, "REGISTRY_FERNET_KEYS"),
-        ({"fernet_keys": [crypto.new_key()], "used": True}, "not the keys of this store"),
+        ({"fernet_keys": [keyring.new_key()], "used": True}, "not the keys of this store"),
     ],
     ids=["proxy", "PostgreSQL", "no store", "no keys", "other keys"],
 )
 def test_what_the_demo_refuses(changed: dict[str, object], message: str, tmp_path: Path) -> None:
     """It refuses before it writes: a store with a proxy, another kind of store, no keys, or the wrong ones."""
     file = tmp_path / "registry.db"
-    url, keys = f"sqlite:///{file}", [crypto.new_key()]
+    url, keys = f"sqlite:///{file}", [keyring.new_key()]
     if changed.pop("used", False):
         Registry.connect(Settings(url, keys)).close()
     refused = Settings(**{"database_url": url, "fernet_keys": keys, **changed})  # type: ignore[arg-type]  # a mapping of mixed types
@@ -144,7 +145,7 @@ def test_the_story_works_out_on_every_day_of_the_week(
     """What happens depends on where the weekends lie; whatever they cut, each change must be one that is allowed."""
     now = datetime(2026, 3, 2, 0, 5, tzinfo=UTC) + timedelta(days=days)
     monkeypatch.setattr(demo, "utcnow", lambda: now)
-    settings = Settings(f"sqlite:///{tmp_path / 'registry.db'}", [crypto.new_key()])
+    settings = Settings(f"sqlite:///{tmp_path / 'registry.db'}", [keyring.new_key()])
     assert demo.fill(settings).knowledge_bases == 12
     with Registry.connect(settings) as registry:
         assert registry.audit.verify().ok
@@ -155,7 +156,7 @@ def test_the_story_works_out_on_every_day_of_the_week(
 
 def test_more_models_can_be_generated(tmp_path: Path) -> None:
     """For trying long lists: of all providers and types, each as valid as one that somebody typed."""
-    settings = Settings(f"sqlite:///{tmp_path / 'registry.db'}", [crypto.new_key()])
+    settings = Settings(f"sqlite:///{tmp_path / 'registry.db'}", [keyring.new_key()])
     filled = demo.fill(settings, generated=100)
     assert filled.models > 120
     with Registry.connect(settings) as registry:

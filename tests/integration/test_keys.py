@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from registry import Model, Registry, Settings, errors
-from registry.vault import Vault
+from registry.keys.vault import Vault
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, created, generation, ollama
 
 Connect = Callable[[Settings], Registry]

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from registry import Actor, Registry, Settings, errors
 from registry.catalog.endpoints import KeyScope
-from registry.crypto import Keyring
+from registry.keys.keyring import Keyring
 from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, SERVICE, VIEWER, created, generation, ollama
 from tests.fake_proxy import FakeProxy
 from tests.providers import Listener, Provider, model_at

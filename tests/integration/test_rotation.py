@@ -17,12 +17,13 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, bindparam, or_, text, update
 
 from bench.rotation import fill
-from registry import KeyUse, Registry, RotationReport, Settings, errors, rotation
+from registry import KeyUse, Registry, RotationReport, Settings, errors
 from registry.catalog.endpoints import KeyScope
-from registry.crypto import Keyring
+from registry.keys import rotation
+from registry.keys.keyring import Keyring
+from registry.keys.vault import Vault
 from registry.store.store import Store
 from registry.store.tables import Base
-from registry.vault import Vault
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, azure, bound, created, embedding, generation, ollama
 from tests.sabotage import refuse_audit_entries
 

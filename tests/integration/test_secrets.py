@@ -15,8 +15,8 @@ from sqlalchemy import Engine, text
 
 from registry import ModelCreate, ModelUpdate, Registry, Settings, Status, errors
 from registry.catalog.providers import DUMMY_KEYS
-from registry.crypto import Keyring
 from registry.errors import DecryptionError, EndpointChangedError, RegistryError
+from registry.keys.keyring import Keyring
 from registry.models import Models
 from registry.store.tables import Base
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, bound, created, generation, ner, ollama

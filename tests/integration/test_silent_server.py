@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import make_url, text
 
 from registry import Registry, Settings, errors
-from registry.crypto import Keyring
+from registry.keys.keyring import Keyring
+from registry.keys.vault import Vault
 from registry.store import patience
 from registry.store import postgres as own
 from registry.store.patience import Limit, limited
 from registry.store.store import READING, Store
-from registry.vault import Vault
 from tests import postgres
 from tests.factories import ADMIN, KEY_A, created, ollama
 

@@ -15,9 +15,10 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from registry import Actor, Registry, Settings, crypto
+from registry import Actor, Registry, Settings
 from registry.__main__ import main
-from registry.passes import Passes
+from registry.keys import keyring
+from registry.keys.passes import Passes
 from tests.factories import KEY_A, KEY_B, created
 from tests.sabotage import remove_audit_triggers
 
@@ -188,7 +189,7 @@ def test_verify_names_what_cannot_be_read(sqlite_url: str, edit: str) -> None:
 
 
 KEYS = {"new": KEY_B, "old": KEY_A, "both": f"{KEY_B},{KEY_A}"}
-NEW, OLD = (crypto.Keyring([key]).key_id for key in (KEY_B, KEY_A))
+NEW, OLD = (keyring.Keyring([key]).key_id for key in (KEY_B, KEY_A))
 
 
 def test_rotate_keys_leaves_nothing_to_the_old_key(store_url: str, reg: Registry) -> None:
@@ -292,7 +293,7 @@ def test_new_key_prints_a_usable_key() -> None:
     """What it prints is what REGISTRY_FERNET_KEYS takes, and another one each time."""
     keys = [run("new-key").stdout.strip() for _ in range(2)]
     assert keys[0] != keys[1]
-    assert len(crypto.Keyring(keys).key_ids) == 2
+    assert len(keyring.Keyring(keys).key_ids) == 2
 
 
 def test_demo_fills_the_dashboards_store(tmp_path: Path) -> None:

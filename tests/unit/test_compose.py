@@ -19,7 +19,7 @@ import yaml
 from sqlalchemy import make_url
 
 from registry import Settings
-from registry.crypto import Keyring
+from registry.keys.keyring import Keyring
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "compose.yaml").read_text()

@@ -10,7 +10,7 @@ import pytest
 from pages.ui import identity
 from pages.ui.identity import NoRoleError, SignedOutError, SignIn
 from registry import Actor, Role, Settings
-from registry.passes import Passes
+from registry.keys.passes import Passes
 from tests.factories import LOCAL_ADMINISTRATOR
 
 NOW = 1_800_000_000.0

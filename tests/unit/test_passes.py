@@ -11,7 +11,7 @@ import pytest
 
 from registry import Actor
 from registry.errors import ForbiddenError, SettingsError
-from registry.passes import LINK_MINUTES, LINK_PATH, SIGN_IN_KEY_FILE, Passes, Spent
+from registry.keys.passes import LINK_MINUTES, LINK_PATH, SIGN_IN_KEY_FILE, Passes, Spent
 from tests.factories import LOCAL_ADMINISTRATOR, SERVICE
 
 VERA = Actor("Vera Überall", "viewer", "local")

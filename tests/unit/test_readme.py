@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from registry import Registry, Settings, crypto
+from registry import Registry, Settings
+from registry.keys import keyring
 from tests.factories import ADMIN, KEY_A, created
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ def test_readmes_example_runs(
 ) -> None:
     """The library example, on a store as a reader has it: named by the environment, empty."""
     monkeypatch.setenv("REGISTRY_DATABASE_URL", f"sqlite:///{tmp_path / 'registry.db'}")
-    monkeypatch.setenv("REGISTRY_FERNET_KEYS", crypto.new_key())
+    monkeypatch.setenv("REGISTRY_FERNET_KEYS", keyring.new_key())
     monkeypatch.delenv("LITELLM_PROXY_URL", raising=False)
     (example,) = blocks("README.md", "python")
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102  # our own README

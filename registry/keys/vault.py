@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry.crypto import Keyring, new_store_secret
 from registry.errors import DecryptionError, SettingsError
+from registry.keys.keyring import Keyring, new_store_secret
 from registry.secrecy import Unpickled
 from registry.store.rows import key_scope
 from registry.store.store import Store

@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 
 from registry.actors import Actor
 from registry.audit import audit
-from registry.crypto import Keyring
 from registry.errors import DecryptionError
+from registry.keys.keyring import Keyring
+from registry.keys.vault import Vault
 from registry.records import KeyUse, RotationReport
 from registry.store.store import Store
 from registry.store.tables import Base, ModelRow, StoreRow
-from registry.vault import Vault
 
 BATCH = 1000
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from registry.crypto import new_key
 from registry.errors import SettingsError
+from registry.keys.keyring import new_key
 
 MAX_SIGN_IN_HOURS: Final = 7 * 24
 """The longest sign-in: what is remembered of passes can be forgotten after it."""

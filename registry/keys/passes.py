@@ -23,7 +23,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from registry.actors import PEOPLE, Actor
 from registry.errors import ForbiddenError, SettingsError
-from registry.keyfile import MAX_SIGN_IN_HOURS, key_file
+from registry.keys.file import MAX_SIGN_IN_HOURS, key_file
 
 SIGN_IN_KEY_FILE = "sign-in.key"
 SPENT_FOLDER = "signed-out"
