@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from registry.proxy import Entry, Registration
-from registry.records import ModelType, SyncStep
+from registry.records import SyncStep
 
 OURS = "db-"
 TEMPORARY = "db-test-"
@@ -66,11 +66,6 @@ def alias_of(model_id: str) -> str:
 def temporary_alias() -> str:
     """A name for a test, which tells when it was made."""
     return f"{TEMPORARY}{int(time.time()):x}-{uuid4().hex[:12]}"
-
-
-def mode_of(type: ModelType | str) -> str:
-    """LiteLLM's word for what a model does."""
-    return "embedding" if type == ModelType.EMBEDDING else "chat"
 
 
 def registration(

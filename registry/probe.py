@@ -17,13 +17,12 @@ from pydantic import ConfigDict, NonNegativeInt, SecretStr, StringConstraints, T
 from pydantic.dataclasses import dataclass
 
 from registry import diagnosis
-from registry.catalog.call import MOST_TOKENS
+from registry.catalog.call import MOST_TOKENS, mode_of
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
 from registry.catalog.specs import ModelCreate
 from registry.errors import ProxyError, SettingsError
 from registry.litellm_call import Call
-from registry.plan import mode_of
 from registry.process import Said, Warm
 from registry.records import ModelType, TestResult
 from registry.scrub import MAX_LENGTH, scrub

@@ -23,6 +23,7 @@ from registry import plan
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
 from registry.audit import audit
 from registry.catalog import arguments
+from registry.catalog.call import mode_of
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
 from registry.errors import (
@@ -283,7 +284,7 @@ class Follower:
             return replace(about, problem=error.fields["api_endpoint"], barred=True)
         except (DecryptionError, InvalidModelError, StoredValueError) as error:
             return replace(about, problem=error.message)
-        mode = plan.mode_of(row.type)
+        mode = mode_of(row.type)
         served, renewed = (
             plan.registration(row.id, number, params, mode, registry, secret) for number in (epoch, epoch + 1)
         )

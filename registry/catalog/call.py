@@ -40,6 +40,11 @@ _NO_PART: Final = {
 _process_key = secrets.token_bytes(32)
 
 
+def mode_of(type: ModelType | str) -> str:
+    """LiteLLM's word for what a model does."""
+    return "embedding" if type == ModelType.EMBEDDING else "chat"
+
+
 def flat(model: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a model, those of ``connection`` and ``config`` under their paths."""
     nested = ("connection", "config")
