@@ -9,7 +9,6 @@ from typing import Any, Self
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from registry import probe
 from registry.actors import BOUND, READERS, Actor, Role, acting, changes, reads
 from registry.audit.audit import Audit
 from registry.catalog import arguments
@@ -30,6 +29,7 @@ from registry.keys.vault import Vault
 from registry.knowledge_bases import KnowledgeBases
 from registry.models import Models
 from registry.plan import alias_of
+from registry.probe import probe
 from registry.proxy import ProxyApi
 from registry.records import KeyStatus, KeyUse, Model, ModelType, RotationReport, Status
 from registry.secrecy import Unpickled, forgetful

@@ -24,7 +24,7 @@ from registry.errors import (
 )
 from registry.keys.vault import Vault
 from registry.knowledge_bases import move_bindings
-from registry.probe import Carrier
+from registry.probe.probe import Carrier
 from registry.records import (
     FrozenDict,
     Model,

@@ -185,7 +185,7 @@ class ProxyApi(forks.Watcher):
     def _client(self) -> httpx.Client:
         import httpx
 
-        from registry.transport import Bounded
+        from registry.probe.transport import Bounded
 
         key = self.key.get_secret_value()
         if not (key.isascii() and key.isprintable()):

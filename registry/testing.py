@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from registry import editing, probe
+from registry import editing
 from registry.actors import Actor
 from registry.audit import audit
 from registry.catalog import call, validation
@@ -17,7 +17,8 @@ from registry.catalog.egress import Policy
 from registry.catalog.specs import ModelCreate, ModelUpdate
 from registry.errors import DecryptionError, InvalidInputError, InvalidModelError, SettingsError
 from registry.keys.vault import Vault
-from registry.probe import Carrier
+from registry.probe import probe
+from registry.probe.probe import Carrier
 from registry.records import Status, TestResult
 from registry.store import rows
 from registry.store.store import Store

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from registry import probe
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
 from registry.catalog.validation import parse_create
+from registry.probe import probe
 from registry.records import ModelType
 from tests.factories import BUILDERS, CANARY
 

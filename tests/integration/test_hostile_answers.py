@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from registry import probe, process
 from registry.catalog.egress import Policy
 from registry.catalog.validation import parse_create
-from registry.diagnosis import KINDS
+from registry.probe import probe, process
+from registry.probe.diagnosis import KINDS
 from registry.records import TestResult
 from tests.integration.test_probe import without_guard
 from tests.providers import Answer, Provider, model_at

@@ -28,12 +28,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from registry import errors, litellm_call, probe, process, transport
+from registry import errors
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
 from registry.catalog.validation import parse_create
-from registry.diagnosis import KINDS, STAGES
-from registry.process import Warm
+from registry.probe import litellm_call, probe, process, transport
+from registry.probe.diagnosis import KINDS, STAGES
+from registry.probe.process import Warm
 from registry.records import ModelType, TestResult
 from tests.factories import CANARY
 from tests.providers import COMBINATIONS, Answer, Listener, Provider, Request, every_combination, model_at
@@ -71,7 +72,7 @@ def with_environment() -> Iterator[Callable[[Mapping[str, str]], None]]:
     usual, made = probe._warm, []
 
     def see(variables: Mapping[str, str]) -> None:
-        probe._warm = Warm("registry.litellm_call:load", {**probe.VARIABLES, **variables})
+        probe._warm = Warm("registry.probe.litellm_call:load", {**probe.VARIABLES, **variables})
         made.append(probe._warm)
 
     yield see

@@ -11,9 +11,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from registry import probe
 from registry.catalog.egress import Policy
 from registry.catalog.validation import parse_create
+from registry.probe import probe
 from registry.records import ModelType, TestResult
 from tests.providers import Proxy, every_combination, loaded, model_at
 

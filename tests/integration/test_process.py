@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from registry import process
-from registry.process import Said, Say, Warm
+from registry.probe import process
+from registry.probe.process import Said, Say, Warm
 
 HERE = __name__
 ROOT = Path(__file__).parents[2]
@@ -197,7 +197,7 @@ def test_no_process_and_no_file_is_left(forking: Warm) -> None:
 
 SCRIPT = """
 import os, sys
-from registry.process import Warm
+from registry.probe.process import Warm
 warm = Warm("tests.integration.test_process:load", {})
 said = warm.call("tests.integration.test_process:echo", 1, 5)
 child = os.fork()
@@ -215,7 +215,7 @@ if "kill" in sys.argv:
 
 FORKED_LATER = """
 import os, sys
-from registry.process import Warm
+from registry.probe.process import Warm
 warm = Warm("tests.integration.test_process:load", {})
 warm.start()
 if not os.fork():

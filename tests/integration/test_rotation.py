@@ -362,7 +362,8 @@ def test_the_uses_of_each_key_are_counted(
 
 
 ROTATE_SLOWLY = """
-from registry import Actor, Registry, rotation
+from registry import Actor, Registry
+from registry.keys import rotation
 rotation.BATCH = 10
 with Registry.connect() as registry:
     by = Actor("to be killed", "admin")

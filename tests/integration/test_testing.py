@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from registry import Model, ModelCreate, ModelUpdate, Registry, Settings, errors, probe
+from registry import Model, ModelCreate, ModelUpdate, Registry, Settings, errors
 from registry.catalog.egress import Policy
 from registry.catalog.validation import parse_create
 from registry.errors import ProxyError
 from registry.keys.keyring import Keyring
 from registry.keys.vault import Vault
 from registry.models import Models
-from registry.probe import Carrier
+from registry.probe import probe
+from registry.probe.probe import Carrier
 from registry.store.store import Store
 from registry.store.tables import Base
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, created, generation

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from registry import litellm_call, process, transport
-from registry.process import Say
+from registry.probe import litellm_call, process, transport
+from registry.probe.process import Say
 
 Argument = dict[str, Any]
 

@@ -53,7 +53,7 @@ def test_the_arrows_between_modules_go_one_way() -> None:
         ("Pages import nothing else of the library", "pages/ui/new.py", "from registry import new"),
         ("Pages know no database, no provider and no cipher", "pages/models.py", "from sqlalchemy.orm import Session"),
         ("The library knows no pages and nothing that they are made with", "registry/demo.py", "import streamlit"),
-        ("One module calls LiteLLM", "registry/probe.py", "def f():\n    import litellm"),
+        ("One module calls LiteLLM", "registry/probe/probe.py", "def f():\n    import litellm"),
     ],
 )
 def test_an_arrow_against_the_order_would_be_seen(tmp_path: Path, contract: str, module: str, line: str) -> None:

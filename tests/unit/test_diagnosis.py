@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from registry import diagnosis, litellm_call, scrub
+from registry.probe import diagnosis, litellm_call, scrub
 from tests.integration.test_hostile_answers import BODIES
 
 SIZE = 8_000

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from registry.scrub import HIDDEN, scrub
+from registry.probe.scrub import HIDDEN, scrub
 from tests.factories import CANARY
 
 AWKWARD = 'pass/word+with "quotes" & =signs'

@@ -1,6 +1,6 @@
 """The connection test: one real call of a model, through the LiteLLM proxy where there is one, else directly.
 
-The call itself, and all reading of what is answered, is `registry.litellm_call` in a process of its own.
+The call itself, and all reading of what is answered, is `registry.probe.litellm_call` in a process of its own.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Annotated, Any, Final, Protocol
 from pydantic import ConfigDict, NonNegativeInt, SecretStr, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from registry import diagnosis
 from registry.catalog.call import MOST_TOKENS, mode_of
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
 from registry.catalog.specs import ModelCreate
 from registry.errors import ProxyError, SettingsError
-from registry.litellm_call import Call
-from registry.process import Said, Warm
+from registry.probe import diagnosis
+from registry.probe.litellm_call import Call
+from registry.probe.process import Said, Warm
+from registry.probe.scrub import MAX_LENGTH, scrub
 from registry.records import ModelType, TestResult
-from registry.scrub import MAX_LENGTH, scrub
 
 SECONDS: Final = {ModelType.EMBEDDING: 10, ModelType.GENERATION: 15, ModelType.NER: 15}
 COOL_DOWN: Final = 5.5
@@ -37,8 +37,8 @@ VARIABLES: Final = {
 """The environment that LiteLLM gets: of its many switches none but these."""
 
 _LOOKED_AT: Final = ("dimensions", "normalize", "response_format")
-_MAKE: Final = "registry.litellm_call:make"
-_warm = Warm("registry.litellm_call:load", VARIABLES)
+_MAKE: Final = "registry.probe.litellm_call:make"
+_warm = Warm("registry.probe.litellm_call:load", VARIABLES)
 
 
 class Carrier(Protocol):

@@ -1,8 +1,8 @@
 """One call of a model by LiteLLM, and what its answer is worth, in a process that does nothing else.
 
 The only file that imports litellm. LiteLLM's clients follow redirects and read addresses from the environment; here
-each call goes through `registry.transport`, which does neither. It changes LiteLLM for its whole process, and reads
-whatever a provider answers: so it runs under `registry.process`, never in a process that is somebody else's.
+each call goes through `registry.probe.transport`, which does neither. It changes LiteLLM for its whole process, and
+reads whatever a provider answers: so it runs under `registry.probe.process`, never in a process of somebody else.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
-from registry import diagnosis
 from registry.catalog import endpoints
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
+from registry.probe import diagnosis
+from registry.probe.scrub import scrub
 from registry.records import ModelType
-from registry.scrub import scrub
 
 if TYPE_CHECKING:
     import httpx
 
-    from registry.process import Say
-    from registry.transport import Exchange
+    from registry.probe.process import Say
+    from registry.probe.transport import Exchange
 
 MOST_READ: Final = 64 * 1024
 """Characters of an error or a reply that are looked at."""
@@ -120,7 +120,7 @@ def make(argument: Mapping[str, Any], say: Say) -> None:
 def _heard(call: Call, tell: Callable[[Exchange], None]) -> _Heard:
     import httpx
 
-    from registry.transport import OneOrigin
+    from registry.probe.transport import OneOrigin
 
     values = [value for value in call.params.values() if isinstance(value, str)]
     policy = Policy(*call.policy) if call.policy else None

@@ -48,7 +48,7 @@ _GRACE: Final = 5.0  # seconds, for what a call does besides waiting for others
 _READY: Final = b"ready\n"
 _NOT_STARTED: Final = "The process for connection tests does not start."
 _KEPT: Final = ("PATH", "TMPDIR", "TZ", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_BOOT: Final = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from registry import process; process."
+_BOOT: Final = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from registry.probe import process; process."
 
 
 @dataclass(frozen=True, slots=True)
