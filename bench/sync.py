@@ -30,7 +30,7 @@ from pydantic import SecretStr
 from bench.hammer import HAMMER, models
 from registry import Registry, Settings
 from registry.keys.keyring import new_key
-from registry.proxy import PARALLEL, ProxyApi
+from registry.proxy.admin import PARALLEL, ProxyApi
 from tests.fake_proxy import MASTER_KEY, FakeProxy
 
 T = TypeVar("T")

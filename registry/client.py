@@ -28,16 +28,16 @@ from registry.keys.keyring import Keyring
 from registry.keys.vault import Vault
 from registry.knowledge_bases import KnowledgeBases
 from registry.models import Models
-from registry.plan import alias_of
 from registry.probe import probe
-from registry.proxy import ProxyApi
+from registry.proxy.admin import ProxyApi
+from registry.proxy.plan import alias_of
+from registry.proxy.sync import Follower, Proxy
 from registry.records import KeyStatus, KeyUse, Model, ModelType, RotationReport, Status
 from registry.secrecy import Unpickled, forgetful
 from registry.settings import Settings
 from registry.store import rows
 from registry.store.store import Clock, Store, utcnow
 from registry.store.tables import DefaultRow, KnowledgeBaseRow, ModelRow
-from registry.sync import Follower, Proxy
 
 _ASK = "Ask for a model alone, for a type alone, or for a type of a knowledge base (kb=, type=)."
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, delete, insert, select
 from registry import Model, Registry, Settings, Status
 from registry.keys.keyring import Keyring
 from registry.keys.vault import Vault
-from registry.proxy import ProxyApi
+from registry.proxy.admin import ProxyApi
 from registry.store.store import Store
 from registry.store.tables import ModelStateRow
 from tests.factories import ADMIN, CANARY, created, embedding, generation, ner

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from registry import Registry, Settings
 from registry.keys.keyring import Keyring
 from registry.keys.vault import Vault
-from registry.plan import Task
+from registry.proxy.plan import Task
+from registry.proxy.sync import Follower
 from registry.store.store import Store
-from registry.sync import Follower
 
 
 class UnguardedStore(Store):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 from registry import Registry
 from registry.errors import RegistryError
-from registry.plan import alias_of
+from registry.proxy.plan import alias_of
 from registry.records import ModelSummary
 
 from pages.ui import batch, dialogs, tables

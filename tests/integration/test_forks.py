@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from registry import Registry
-from registry.proxy import ProxyApi
+from registry.proxy.admin import ProxyApi
 from registry.store import filelock, forks
 from registry.store.store import Store
 from tests.factories import KEY_A, created, ollama

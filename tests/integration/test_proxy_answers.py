@@ -13,8 +13,9 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 from pydantic import SecretStr
 
-from registry import errors, proxy
-from registry.proxy import ProxyApi
+from registry import errors
+from registry.proxy import admin
+from registry.proxy.admin import ProxyApi
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 LONG = OK + b"content-length: 100000000000\r\n\r\n"
@@ -87,7 +88,7 @@ def test_an_answer_that_drips_is_given_up(
     monkeypatch: pytest.MonkeyPatch, drip: str, ask: Callable[[ProxyApi], object]
 ) -> None:
     """However often a little comes in: the whole answer has a limit, and a change that waits for it goes on."""
-    monkeypatch.setattr(proxy, "_WHOLE_SECONDS", 0.3)
+    monkeypatch.setattr(admin, "_WHOLE_SECONDS", 0.3)
     with speaking(DRIPS[drip], 0.02) as api, pytest.raises(errors.ProxyError, match=r"did not answer|broke off"):
         ask(api)
 
@@ -101,7 +102,7 @@ def test_an_answer_that_is_too_much_is_none(
     monkeypatch: pytest.MonkeyPatch, parts: Callable[[], Iterable[bytes]]
 ) -> None:
     """What is packed is not unpacked, what is longer than any listing not read on, what is too deep not followed."""
-    monkeypatch.setattr(proxy, "_MOST", 4 * 1024 * 1024)
+    monkeypatch.setattr(admin, "_MOST", 4 * 1024 * 1024)
     with speaking(parts, 0) as api, pytest.raises(errors.ProxyError):
         api.entries()
 
@@ -127,7 +128,7 @@ def test_a_long_answer_is_read() -> None:
 
 def test_an_answer_in_parts_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: with the same limits, what comes to its end is taken."""
-    monkeypatch.setattr(proxy, "_MOST", 4 * 1024 * 1024)
+    monkeypatch.setattr(admin, "_MOST", 4 * 1024 * 1024)
     body = [b'{"data"', b": [", b"]}"]
     with speaking(lambda: [OK + b"content-length: 12\r\n\r\n", *body], 0.02) as api:
         assert [] == api.entries()

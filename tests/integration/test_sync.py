@@ -12,10 +12,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from registry import Model, Registry, Settings, SyncPlan, SyncStep, errors, plan, sync
+from registry import Model, Registry, Settings, SyncPlan, SyncStep, errors
 from registry.catalog.providers import PROVIDERS
 from registry.catalog.specs import NerConfig
-from registry.proxy import ProxyApi
+from registry.proxy import plan, sync
+from registry.proxy.admin import ProxyApi
 from registry.store.store import Store
 from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, KEY_B, azure, created, embedding, generation, ner, ollama
 from tests.fake_proxy import MASTER_KEY, FakeProxy
@@ -538,7 +539,7 @@ def test_each_failure_of_the_proxy_has_its_message(reg: Registry, fake_proxy: Fa
 
 def test_an_answer_that_does_not_come(reg: Registry, fake_proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that hangs is given up after the time limit."""
-    monkeypatch.setattr("registry.proxy._ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("registry.proxy.admin._ANSWER_SECONDS", 0.05)
     fake_proxy.faults = lambda *_: Fault("hang")
     with pytest.raises(errors.ProxyError, match="did not answer"):
         reg.proxy.plan()

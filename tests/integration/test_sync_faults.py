@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import Engine, delete
 
-from registry import Model, Registry, Settings, proxy, sync
+from registry import Model, Registry, Settings
 from registry.errors import ProxyError
-from registry.proxy import ProxyApi, Registration
+from registry.proxy import admin, sync
+from registry.proxy.admin import ProxyApi, Registration
 from tests.conftest import STORES
 from tests.drift import STATES, Drift, Harm, Killed, MortalApi, Watch, environment, mortal, wanted
 from tests.factories import ADMIN, created
@@ -75,7 +76,7 @@ def stage(
         harm = request.node.callspec.params.get("harm")
         if harm and harm.what == "hang":
             patch = patched.enter_context(pytest.MonkeyPatch.context())
-            patch.setattr(proxy, "_ANSWER_SECONDS", 0.3)
+            patch.setattr(admin, "_ANSWER_SECONDS", 0.3)
             assert api._client.timeout.read == 0.3
         yield Stage(shaky, api, connect(followed), fake_proxy)
 

@@ -16,11 +16,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from registry import Model, ModelType, Registry, Settings, proxy, sync
+from registry import Model, ModelType, Registry, Settings
 from registry.catalog.providers import PROVIDERS
 from registry.errors import ProxyError
-from registry.plan import alias_of
-from registry.proxy import Entry, ProxyApi
+from registry.proxy import admin, sync
+from registry.proxy.admin import Entry, ProxyApi
+from registry.proxy.plan import alias_of
 from tests.conftest import RealProxy
 from tests.drift import Harm, Killed, MortalApi, mortal
 from tests.factories import ADMIN, KEY_A, created
@@ -240,7 +241,7 @@ def test_unharmed_it_takes_as_many_requests_as_are_harmed(live: Live, forwarder:
 
 def _make_impatient(api: MortalApi) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(proxy, "_ANSWER_SECONDS", 2)
+        patch.setattr(admin, "_ANSWER_SECONDS", 2)
         assert 2 == api._client.timeout.read
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from registry import Registry, Settings, proxy
+from registry import Registry, Settings
 from registry.errors import ProxyError
+from registry.proxy import admin
 from registry.store.tables import Base
 from tests.factories import ADMIN, CANARY, created, generation
 from tests.fake_proxy import MASTER_KEY, FakeProxy
@@ -112,12 +113,12 @@ def test_control_a_quoted_answer_would_be_seen(
 ) -> None:
     """The control: an error that repeats what the proxy said is found by the same search."""
 
-    def quoting(self: proxy.ProxyApi, send: Callable[[Any], Any], is_done: object = None) -> Any:
+    def quoting(self: admin.ProxyApi, send: Callable[[Any], Any], is_done: object = None) -> Any:
         answer = send(self._client)
         if not answer.is_success:
             raise ProxyError(answer.text)
         return answer
 
-    monkeypatch.setattr(proxy.ProxyApi, "_sent", quoting)
+    monkeypatch.setattr(admin.ProxyApi, "_sent", quoting)
     told = told_by(reg, telling, raw, caplog)
     assert [CANARY, HEX_KEY, MASTER_KEY] == [key for key in (CANARY, HEX_KEY, MASTER_KEY) if key in told]

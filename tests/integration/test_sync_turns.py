@@ -12,7 +12,7 @@ from threading import Barrier
 import pytest
 
 from registry import Registry, Settings
-from registry.proxy import Entry, ProxyApi
+from registry.proxy.admin import Entry, ProxyApi
 from registry.store.store import Store
 from tests.drift import environment, wanted
 from tests.factories import ADMIN, created, generation

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from registry import Actor, Registry, Settings
-from registry.plan import alias_of
+from registry.proxy.plan import alias_of
 from tests.factories import AUDITOR, KEY_A, VIEWER, created, embedding, generation
 from tests.fake_proxy import FakeProxy
 from tests.pages.driver import Dashboard

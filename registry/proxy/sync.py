@@ -19,7 +19,6 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry import plan
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
 from registry.audit import audit
 from registry.catalog import arguments
@@ -37,8 +36,9 @@ from registry.errors import (
     UnsafeEndpointError,
 )
 from registry.keys.vault import Vault
-from registry.plan import Task, Wanted, alias_of
-from registry.proxy import PARALLEL, ProxyApi, Registration, UnreachableError
+from registry.proxy import plan
+from registry.proxy.admin import PARALLEL, ProxyApi, Registration, UnreachableError
+from registry.proxy.plan import Task, Wanted, alias_of
 from registry.records import ModelType, Status, SyncFailure, SyncPlan, SyncReport, SyncStep
 from registry.store import rows
 from registry.store.store import Store
@@ -65,7 +65,7 @@ _MOST_NAMES = 50
 
 
 class Proxy:
-    """The LiteLLM proxy that serves the models, as ``registry.proxy``.
+    """The LiteLLM proxy that serves the models, as ``registry.proxy.admin``.
 
     Attributes:
         trouble: what kept the proxy from following the last change made through this handle; empty if nothing did.

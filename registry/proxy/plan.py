@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from registry.proxy import Entry, Registration
+from registry.proxy.admin import Entry, Registration
 from registry.records import SyncStep
 
 OURS = "db-"
