@@ -26,8 +26,8 @@ from registry.errors import (
 from registry.keys import rotation
 from registry.keys.keyring import Keyring
 from registry.keys.vault import Vault
-from registry.knowledge_bases import KnowledgeBases
-from registry.models import Models
+from registry.models.knowledge_bases import KnowledgeBases
+from registry.models.models import Models
 from registry.probe import probe
 from registry.proxy.admin import ProxyApi
 from registry.proxy.plan import alias_of

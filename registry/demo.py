@@ -19,7 +19,7 @@ from registry.catalog.providers import PROVIDERS, Need, Provider, providers_for
 from registry.client import Registry
 from registry.demo_data import BASES, CLUSTER, MODELS, TUNED, Row
 from registry.errors import SettingsError
-from registry.knowledge_bases import KEEP, Choice
+from registry.models.knowledge_bases import KEEP, Choice
 from registry.records import AuditPage, Model, ModelType, Status
 from registry.settings import Settings
 from registry.store.store import utcnow

@@ -13,8 +13,8 @@ import pytest
 
 from registry import Actor, Registry, Role, Settings, errors
 from registry.audit.audit import Audit
-from registry.knowledge_bases import KnowledgeBases
-from registry.models import Models
+from registry.models.knowledge_bases import KnowledgeBases
+from registry.models.models import Models
 from registry.proxy.sync import Proxy
 from tests.factories import ADMIN, AUDITOR, KEY_A, SERVICE, VIEWER, bound, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-import registry.editing
 from registry import Registry, Settings, errors
+from registry.models import editing
 from registry.store.store import Store
 from tests.factories import ADMIN, bound, created, embedding, generation, ollama
 from tests.sabotage import refuse_audit_entries, remove_constraints, unguarded
@@ -93,7 +93,7 @@ class Interruption:
         self.outcome: list[str] = []
         self._act = act
         self._thread = threading.Thread(target=self._run)
-        real = getattr(registry.editing, where)
+        real = getattr(editing, where)
 
         def interrupted(*args: Any, **kwargs: Any) -> Any:
             found = real(*args, **kwargs)
@@ -102,7 +102,7 @@ class Interruption:
                 self._thread.join(0.4)  # with the lock it cannot finish now: it waits for this change to end
             return found
 
-        monkeypatch.setattr(registry.editing, where, interrupted)
+        monkeypatch.setattr(editing, where, interrupted)
 
     def _run(self) -> None:
         try:

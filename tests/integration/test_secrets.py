@@ -17,7 +17,7 @@ from registry import ModelCreate, ModelUpdate, Registry, Settings, Status, error
 from registry.catalog.providers import DUMMY_KEYS
 from registry.errors import DecryptionError, EndpointChangedError, RegistryError
 from registry.keys.keyring import Keyring
-from registry.models import Models
+from registry.models.models import Models
 from registry.store.tables import Base
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, bound, created, generation, ner, ollama
 from tests.sabotage import refuse_audit_entries, stored_bytes

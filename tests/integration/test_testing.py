@@ -16,7 +16,7 @@ from registry.catalog.validation import parse_create
 from registry.errors import ProxyError
 from registry.keys.keyring import Keyring
 from registry.keys.vault import Vault
-from registry.models import Models
+from registry.models.models import Models
 from registry.probe import probe
 from registry.probe.probe import Carrier
 from registry.store.store import Store

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from registry import editing
 from registry.actors import Actor
 from registry.audit import audit
 from registry.errors import DefaultModelError, InactiveModelError
+from registry.models import editing
 from registry.records import ModelType, Status
 from registry.store.rows import default_ids
 from registry.store.store import Clock

@@ -11,7 +11,6 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from registry import defaults, editing, testing
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import ModelRef
@@ -23,7 +22,8 @@ from registry.errors import (
     StoredValueError,
 )
 from registry.keys.vault import Vault
-from registry.knowledge_bases import move_bindings
+from registry.models import defaults, editing, testing
+from registry.models.knowledge_bases import move_bindings
 from registry.probe.probe import Carrier
 from registry.records import (
     FrozenDict,

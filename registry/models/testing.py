@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from registry import editing
 from registry.actors import Actor
 from registry.audit import audit
 from registry.catalog import call, validation
@@ -17,6 +16,7 @@ from registry.catalog.egress import Policy
 from registry.catalog.specs import ModelCreate, ModelUpdate
 from registry.errors import DecryptionError, InvalidInputError, InvalidModelError, SettingsError
 from registry.keys.vault import Vault
+from registry.models import editing
 from registry.probe import probe
 from registry.probe.probe import Carrier
 from registry.records import Status, TestResult
@@ -43,7 +43,7 @@ class _Subject:
 
 
 class Tester:
-    """Tests models; see `registry.models.Models.test`."""
+    """Tests models; see `registry.models.models.Models.test`."""
 
     def __init__(self, store: Store, vault: Vault, policy: Policy, carrier: Carrier | None) -> None:
         self._store = store
