@@ -18,7 +18,8 @@ from statistics import median
 
 from playwright.sync_api import Browser
 
-from registry import Settings, demo
+from registry import Settings
+from registry.entrypoints import demo
 from registry.keys.keyring import new_key
 from tests.e2e.browser import IDLE, ROOT, TIMEOUT, Server, chromium, healthy, launch
 

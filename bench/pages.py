@@ -20,7 +20,8 @@ from sqlalchemy import Engine, event
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import session
-from registry import Settings, demo
+from registry import Settings
+from registry.entrypoints import demo
 from registry.keys.keyring import new_key
 from registry.keys.passes import Passes
 from tests.factories import LOCAL_ADMINISTRATOR

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from playwright.sync_api import Browser
 from pydantic import SecretStr
 
-from registry import Actor, Registry, Settings, demo
+from registry import Actor, Registry, Settings
+from registry.entrypoints import demo
 from registry.keys.keyring import new_key
 from tests.e2e.browser import Server, Visitor, chromium, server
 from tests.fake_proxy import MASTER_KEY, FakeProxy

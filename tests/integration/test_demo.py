@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from registry import Registry, Settings, demo
+from registry import Registry, Settings
 from registry.catalog.providers import PROVIDERS
+from registry.entrypoints import demo
 from registry.errors import SettingsError
 from registry.keys import keyring
 from registry.records import ModelType, Status

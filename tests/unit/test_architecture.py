@@ -52,7 +52,11 @@ def test_the_arrows_between_modules_go_one_way() -> None:
         ("Pages import nothing else of the library", "pages/models.py", "from registry.store import Store"),
         ("Pages import nothing else of the library", "pages/ui/new.py", "from registry import new"),
         ("Pages know no database, no provider and no cipher", "pages/models.py", "from sqlalchemy.orm import Session"),
-        ("The library knows no pages and nothing that they are made with", "registry/demo.py", "import streamlit"),
+        (
+            "The library knows no pages and nothing that they are made with",
+            "registry/entrypoints/demo.py",
+            "import streamlit",
+        ),
         ("One module calls LiteLLM", "registry/probe/probe.py", "def f():\n    import litellm"),
     ],
 )

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from registry import Actor, Registry, Settings
-from registry.__main__ import main
+from registry.entrypoints.cli import main
 from registry.keys import keyring
 from registry.keys.passes import Passes
 from tests.factories import KEY_A, KEY_B, created

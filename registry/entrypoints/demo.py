@@ -17,7 +17,7 @@ from registry.actors import Actor, Role
 from registry.catalog.known import known_models
 from registry.catalog.providers import PROVIDERS, Need, Provider, providers_for
 from registry.client import Registry
-from registry.demo_data import BASES, CLUSTER, MODELS, TUNED, Row
+from registry.entrypoints.demo_data import BASES, CLUSTER, MODELS, TUNED, Row
 from registry.errors import SettingsError
 from registry.models.knowledge_bases import KEEP, Choice
 from registry.records import AuditPage, Model, ModelType, Status
