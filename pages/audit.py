@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from registry import Registry, Role
-from registry.records import AuditEntry
+from registry.audit.records import AuditEntry
 
 from pages.ui import tables
 from pages.ui.feedback import plain

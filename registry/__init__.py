@@ -8,28 +8,12 @@ model = reg.resolve(kb="kb-42", type="embedding")
 
 from registry import errors
 from registry.actors import Actor, Role
+from registry.audit.records import AuditEntry, AuditPage, Change, VerifyReport
 from registry.catalog.specs import EmbeddingConfig, GenerationConfig, ModelCreate, ModelUpdate, NerConfig
 from registry.client import Registry, ResolvedModel
-from registry.records import (
-    AuditEntry,
-    AuditPage,
-    Change,
-    KeyStatus,
-    KeyUse,
-    KnowledgeBase,
-    Model,
-    ModelSummary,
-    ModelType,
-    Reassignment,
-    RotationReport,
-    Status,
-    SyncFailure,
-    SyncPlan,
-    SyncReport,
-    SyncStep,
-    TestResult,
-    VerifyReport,
-)
+from registry.keys.records import KeyStatus, KeyUse, RotationReport
+from registry.proxy.records import SyncFailure, SyncPlan, SyncReport, SyncStep
+from registry.records import KnowledgeBase, Model, ModelSummary, ModelType, Reassignment, Status, TestResult
 from registry.settings import Settings
 
 __all__ = [

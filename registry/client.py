@@ -25,6 +25,7 @@ from registry.errors import (
 )
 from registry.keys import rotation
 from registry.keys.keyring import Keyring
+from registry.keys.records import KeyStatus, KeyUse, RotationReport
 from registry.keys.vault import Vault
 from registry.models.knowledge_bases import KnowledgeBases
 from registry.models.models import Models
@@ -32,7 +33,7 @@ from registry.probe import probe
 from registry.proxy.admin import ProxyApi
 from registry.proxy.plan import alias_of
 from registry.proxy.sync import Follower, Proxy
-from registry.records import KeyStatus, KeyUse, Model, ModelType, RotationReport, Status
+from registry.records import Model, ModelType, Status
 from registry.secrecy import Unpickled, forgetful
 from registry.settings import Settings
 from registry.store import rows

@@ -17,7 +17,7 @@ import streamlit as st
 from registry import Actor, Registry, Role, Settings
 from registry.errors import RegistryError, SettingsError
 from registry.keys.passes import Passes
-from registry.records import KeyStatus
+from registry.keys.records import KeyStatus
 from starlette.requests import HTTPConnection
 from streamlit.web.server.starlette import starlette_websocket
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from registry.catalog.specs import CONFIGS
-from registry.records import ModelSummary, ModelType, Status, SyncStep
+from registry.proxy.records import SyncStep
+from registry.records import ModelSummary, ModelType, Status
 
 TYPES = {ModelType.EMBEDDING: "Embedding", ModelType.GENERATION: "Generation", ModelType.NER: "NER"}
 STATUSES = {Status.ACTIVE: "Active", Status.INACTIVE: "Inactive", Status.DEPRECATED: "Deprecated"}

@@ -21,9 +21,10 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from registry.actors import READERS, Actor, reads
+from registry.audit.records import AuditEntry, AuditPage, Change, VerifyReport
 from registry.catalog import arguments
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
-from registry.records import AuditEntry, AuditPage, Change, FrozenDict, VerifyReport
+from registry.records import FrozenDict
 from registry.store.rows import contains, equals
 from registry.store.store import SEARCHING, Clock, Store
 from registry.store.tables import AuditRow, StoreRow

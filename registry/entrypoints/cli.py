@@ -15,8 +15,9 @@ from registry.client import Registry
 from registry.errors import DecryptionError, RegistryError, SettingsError, StoreError
 from registry.keys import keyring
 from registry.keys.passes import LINK_MINUTES, Passes
+from registry.keys.records import KeyUse
 from registry.keys.vault import Vault
-from registry.records import KeyUse, SyncStep
+from registry.proxy.records import SyncStep
 from registry.settings import Settings
 from registry.store.store import Store
 

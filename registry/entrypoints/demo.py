@@ -14,13 +14,14 @@ from functools import partial
 from random import Random
 
 from registry.actors import Actor, Role
+from registry.audit.records import AuditPage
 from registry.catalog.known import known_models
 from registry.catalog.providers import PROVIDERS, Need, Provider, providers_for
 from registry.client import Registry
 from registry.entrypoints.demo_data import BASES, CLUSTER, MODELS, TUNED, Row
 from registry.errors import SettingsError
 from registry.models.knowledge_bases import KEEP, Choice
-from registry.records import AuditPage, Model, ModelType, Status
+from registry.records import Model, ModelType, Status
 from registry.settings import Settings
 from registry.store.store import utcnow
 

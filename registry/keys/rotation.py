@@ -18,8 +18,8 @@ from registry.actors import Actor
 from registry.audit import audit
 from registry.errors import DecryptionError
 from registry.keys.keyring import Keyring
+from registry.keys.records import KeyUse, RotationReport
 from registry.keys.vault import Vault
-from registry.records import KeyUse, RotationReport
 from registry.store.store import Store
 from registry.store.tables import Base, ModelRow, StoreRow
 

@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from registry.proxy.admin import Entry, Registration
-from registry.records import SyncStep
+from registry.proxy.records import SyncStep
 
 OURS = "db-"
 TEMPORARY = "db-test-"

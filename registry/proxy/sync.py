@@ -39,7 +39,8 @@ from registry.keys.vault import Vault
 from registry.proxy import plan
 from registry.proxy.admin import PARALLEL, ProxyApi, Registration, UnreachableError
 from registry.proxy.plan import Task, Wanted, alias_of
-from registry.records import ModelType, Status, SyncFailure, SyncPlan, SyncReport, SyncStep
+from registry.proxy.records import SyncFailure, SyncPlan, SyncReport, SyncStep
+from registry.records import ModelType, Status
 from registry.store import rows
 from registry.store.store import Store
 from registry.store.tables import ModelRow, ModelStateRow, StoreRow

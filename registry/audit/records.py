@@ -1,0 +1,67 @@
+"""What comes out of the audit log: frozen records, none of which can hold a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of an audit entry, before and after. A key shows only as set, changed or removed."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the audit log.
+
+    ``action`` is ``subject:verb``. ``target_name`` is the name as it was at the time. ``hash`` covers the entry and
+    ``prev_hash``, the hash of the entry before it.
+    """
+
+    seq: int
+    at: datetime
+    actor: str
+    actor_role: str
+    actor_via: str
+    action: str
+    target_kind: str
+    target_id: str
+    target_name: str
+    changes: tuple[Change, ...]
+    context: Mapping[str, Any]
+    prev_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Entries, newest first. ``next`` is the cursor of the page after, None on the last one.
+
+    ``unreadable`` are the sequence numbers of rows of this page that are no entries as the registry writes them, newest
+    first: somebody put them there, or altered them, by SQL.
+    """
+
+    entries: tuple[AuditEntry, ...]
+    next: int | None
+    unreadable: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """Outcome of checking the audit log's hash chain. ``first_bad`` is the sequence number where it breaks.
+
+    ``head`` is the hash of the last entry that was found in order, number ``checked``; 64 zeros where there is none.
+    """
+
+    ok: bool
+    checked: int
+    first_bad: int | None = None
+    reason: str = ""
+    head: str = ""
