@@ -32,7 +32,8 @@ from registry.models.models import Models
 from registry.probe import probe
 from registry.proxy.admin import ProxyApi
 from registry.proxy.plan import alias_of
-from registry.proxy.sync import Follower, Proxy
+from registry.proxy.proxy import Proxy
+from registry.proxy.sync import Follower
 from registry.records import Model, ModelType, Status
 from registry.secrecy import Unpickled, forgetful
 from registry.settings import Settings

@@ -97,6 +97,11 @@ def compared(wanted: Sequence[Wanted], entries: Iterable[Entry], registry: str) 
     return tasks
 
 
+def count_behind(steps: Sequence[SyncStep]) -> int:
+    """How many models are not in step. What is foreign or orphaned belongs to none, or is not ours to judge."""
+    return len({step.model_id for step in steps if step.model_id is not None and step.reason != "foreign"})
+
+
 def _unwanted(alias: str, wanted: Wanted | None, ours: Sequence[Entry]) -> Task | None:
     if not ours or (alias.startswith(TEMPORARY) and _age(alias) < _STALE_SECONDS):
         return None

@@ -6,7 +6,6 @@ puts right; so nothing here is undone when it fails, and what is noted of it onl
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,9 +18,6 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry.actors import BOUND, READERS, Actor, Role, changes, reads
-from registry.audit import audit
-from registry.catalog import arguments
 from registry.catalog.call import mode_of
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
@@ -31,7 +27,6 @@ from registry.errors import (
     NotFoundError,
     ProxyError,
     RegistryError,
-    SettingsError,
     StoredValueError,
     UnsafeEndpointError,
 )
@@ -39,7 +34,7 @@ from registry.keys.vault import Vault
 from registry.proxy import plan
 from registry.proxy.admin import PARALLEL, ProxyApi, Registration, UnreachableError
 from registry.proxy.plan import Task, Wanted, alias_of
-from registry.proxy.records import SyncFailure, SyncPlan, SyncReport, SyncStep
+from registry.proxy.records import SyncFailure, SyncReport, SyncStep
 from registry.records import ModelType, Status
 from registry.store import rows
 from registry.store.store import Store
@@ -48,107 +43,11 @@ from registry.store.tables import ModelRow, ModelStateRow, StoreRow
 Progress = Callable[[int, int], None]
 """Called with how many changes are done, and of how many."""
 
-_UNCONFIGURED = (
-    "Models are called at their providers directly. To serve all of them through a LiteLLM proxy, set "
-    "LITELLM_PROXY_URL and LITELLM_MASTER_KEY and restart: the models are then registered there, and kept in step with "
-    "every change."
-)
-_UNMANAGED = (
-    "but nothing registers the models there. Set LITELLM_MASTER_KEY as well and restart, or register them by hand as "
-    "db- and the model's id."
-)
 _LOCK = "sync"
 _SYNC_WAIT_SECONDS = 30.0
 _PUSH_WAIT_SECONDS = 5.0
 _MOST_ROUNDS = 5
 _NOTED_AT_ONCE = 50
-_MOST_NAMES = 50
-
-
-class Proxy:
-    """The LiteLLM proxy that serves the models, as ``registry.proxy.admin``.
-
-    Attributes:
-        trouble: what kept the proxy from following the last change made through this handle; empty if nothing did.
-    """
-
-    def __init__(
-        self, follower: Follower | None, store: Store, actor: Actor | None = None, url: str | None = None
-    ) -> None:
-        self._follower = follower
-        self._why_not = f"KB code is sent to {url}, {_UNMANAGED}" if url else _UNCONFIGURED
-        self._store = store
-        self.actor = actor
-        self.trouble = ""
-
-    def __repr__(self) -> str:
-        return f"<Proxy of {self._store!r}>"
-
-    @property
-    def is_configured(self) -> bool:
-        """Whether there is a proxy to keep in step."""
-        return self._follower is not None
-
-    @reads(*READERS)
-    def plan(self) -> SyncPlan:
-        """What a sync would do now. One request, nothing is changed.
-
-        Raises:
-            SettingsError: no proxy is configured, or no encryption key.
-            ProxyError: it cannot be reached, or refuses the master key.
-            DecryptionError: the encryption keys are not those of this store.
-        """
-        follower = self._ready()
-        wanted, tasks = follower.compared()
-        steps = tuple(task.step for task in tasks)
-        return SyncPlan(follower.url, steps, len(wanted) - _behind(steps), len(wanted))
-
-    @changes(Role.ADMIN)
-    def sync(
-        self, *, only: Collection[str] | None = None, progress: Progress | None = None, actor: Actor = BOUND
-    ) -> SyncReport:
-        """Make the proxy serve what the registry says; where it does already, one request and no change.
-
-        Changes that somebody makes meanwhile are taken along. What cannot be applied does not stop the rest.
-
-        Args:
-            only: aliases to see to; all where it is left out.
-            progress: called with how many changes are done, and of how many.
-
-        Raises:
-            InvalidInputError: an argument is unusable.
-            SettingsError: no proxy is configured, or no encryption key.
-            ProxyError: it cannot be reached, refuses the master key, or another sync is running.
-            DecryptionError: the encryption keys are not those of this store.
-        """
-        chosen, tell = arguments.texts("only", only), arguments.callback("progress", progress)
-        report = self._ready().sync(chosen, tell)
-        if report.applied or report.failed:
-            self._log(actor, "proxy:sync", "LiteLLM proxy", _summary(report))
-        return report
-
-    @changes(Role.ADMIN)
-    def adopt(self, entry_id: str, *, actor: Actor = BOUND) -> None:
-        """Put the model's own entry in the place of one that no registry made; one without a model is removed.
-
-        Raises:
-            InvalidInputError: the id is no text.
-            NotFoundError: there is no such entry.
-            ProxyError: another registry made it, it is not named ``db-…``, or the proxy does not do it.
-            SettingsError, DecryptionError: as `sync`.
-        """
-        alias, name = self._ready().adopt(arguments.text("entry_id", entry_id))
-        self._log(actor, "proxy:adopt", alias, {"model": name} if name else {})
-
-    def _ready(self) -> Follower:
-        if self._follower is None:
-            raise SettingsError(self._why_not)
-        return self._follower
-
-    def _log(self, actor: Actor, action: str, name: str, context: Mapping[str, Any]) -> None:
-        target = ("proxy", self._store.registry_id(), name)
-        with self._store.write() as session:
-            audit.append(session, self._store.clock, actor, action, target, {}, context)
 
 
 class Follower:
@@ -196,7 +95,7 @@ class Follower:
                 break
         foreign = tuple(task.step for task in chosen if task.step.reason == "foreign")
         failed = tuple(SyncFailure(step, message) for step, message in failures.items())
-        behind = _behind([*failures, *(task.step for task in left)])
+        behind = plan.count_behind([*failures, *(task.step for task in left)])
         return SyncReport(tuple(applied), failed, foreign, len(wanted) - behind, len(wanted))
 
     def push(self, model_id: str) -> str:
@@ -384,15 +283,3 @@ def proxy_params(row: ModelRow, key: SecretStr | None) -> dict[str, Any]:
     )
     seconds = row.config.get("timeout_seconds")
     return {**params, "timeout": seconds} if isinstance(seconds, int) else params
-
-
-def _behind(steps: Sequence[SyncStep]) -> int:
-    """How many models are not in step. What is foreign or orphaned belongs to none, or is not ours to judge."""
-    return len({step.model_id for step in steps if step.model_id is not None and step.reason != "foreign"})
-
-
-def _summary(report: SyncReport) -> dict[str, Any]:
-    """A sync as its audit entry tells it."""
-    told = {"applied": dict(Counter(step.reason for step in report.applied))}
-    names = [failure.step.name or failure.step.alias for failure in report.failed]
-    return {**told, "failed": len(names), "not_applied": names[:_MOST_NAMES]} if names else told

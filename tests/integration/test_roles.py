@@ -15,7 +15,7 @@ from registry import Actor, Registry, Role, Settings, errors
 from registry.audit.audit import Audit
 from registry.models.knowledge_bases import KnowledgeBases
 from registry.models.models import Models
-from registry.proxy.sync import Proxy
+from registry.proxy.proxy import Proxy
 from tests.factories import ADMIN, AUDITOR, KEY_A, SERVICE, VIEWER, bound, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy
 
