@@ -10,10 +10,11 @@ from registry import errors
 from registry.actors import Actor, Role
 from registry.audit.records import AuditEntry, AuditPage, Change, VerifyReport
 from registry.catalog.specs import EmbeddingConfig, GenerationConfig, ModelCreate, ModelUpdate, NerConfig
-from registry.client import Registry, ResolvedModel
+from registry.client import Registry
 from registry.keys.records import KeyStatus, KeyUse, RotationReport
 from registry.proxy.records import SyncFailure, SyncPlan, SyncReport, SyncStep
 from registry.records import KnowledgeBase, Model, ModelSummary, ModelType, Reassignment, Status, TestResult
+from registry.resolve.answer import ResolvedModel
 from registry.settings import Settings
 
 __all__ = [

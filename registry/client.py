@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
-
-from pydantic import SecretStr
-from sqlalchemy.orm import Session
+from typing import Self
 
 from registry.actors import BOUND, READERS, Actor, Role, acting, changes, reads
 from registry.audit.audit import Audit
 from registry.catalog import arguments
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.catalog.egress import Policy
-from registry.catalog.providers import PROVIDERS
 from registry.errors import (
     DecryptionError,
     ForbiddenError,
-    InactiveModelError,
     InvalidInputError,
-    NotFoundError,
     SettingsError,
 )
 from registry.keys import rotation
@@ -31,42 +24,14 @@ from registry.models.knowledge_bases import KnowledgeBases
 from registry.models.models import Models
 from registry.probe import probe
 from registry.proxy.admin import ProxyApi
-from registry.proxy.plan import alias_of
 from registry.proxy.proxy import Proxy
 from registry.proxy.sync import Follower
-from registry.records import Model, ModelType, Status
+from registry.records import ModelType
+from registry.resolve.answer import ResolvedModel
+from registry.resolve.resolver import Resolver
 from registry.secrecy import Unpickled, forgetful
 from registry.settings import Settings
-from registry.store import rows
 from registry.store.store import Clock, Store, utcnow
-from registry.store.tables import DefaultRow, KnowledgeBaseRow, ModelRow
-
-_ASK = "Ask for a model alone, for a type alone, or for a type of a knowledge base (kb=, type=)."
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedModel(Unpickled):
-    """The model to use, with what it takes to call it. The key is shown by nothing but its ``get_secret_value()``."""
-
-    model: Model
-    api_key: SecretStr | None
-    proxy_url: str | None = None
-    proxy_key: SecretStr | None = None
-
-    @forgetful
-    def litellm_params(self) -> dict[str, Any]:
-        """Arguments for ``litellm.completion`` or ``litellm.embedding``: ``model``, ``api_base``, ``api_key`` and what
-        else the provider needs. Through the LiteLLM proxy where one is configured, else to the provider.
-
-        The mapping holds the key in clear: pass it on, do not log it.
-        """
-        if self.proxy_url:
-            key = self.proxy_key.get_secret_value() if self.proxy_key else "none"
-            return {"model": f"openai/{alias_of(self.model.id)}", "api_base": self.proxy_url, "api_key": key}
-        model = self.model
-        return PROVIDERS[model.provider].litellm_params(
-            model.type, model.model_id, model.api_endpoint, model.connection, self.api_key
-        )
 
 
 class Registry(Unpickled):
@@ -91,6 +56,7 @@ class Registry(Unpickled):
         self._policy = Policy(settings.endpoint_allow, settings.endpoint_deny)
         self._follower = Follower(store, vault, self._policy, self._api) if self._api else None
         self.actor = actor
+        self._resolver = Resolver(store, vault, self._policy, settings)
         self.proxy = Proxy(self._follower, store, actor, settings.litellm_proxy_url)
         self.models = Models(store, vault, actor, self._policy, self._follower, self._push)
         self.knowledge_bases = KnowledgeBases(store, actor)
@@ -202,39 +168,7 @@ class Registry(Unpickled):
             UnsafeEndpointError: the outbound policy refuses its endpoint.
             DecryptionError: its key cannot be read, or was entered for another endpoint.
         """
-        with self._store.read() as session:
-            row, is_default = self._find(session, id_or_name, kb, type)
-            if row.status == Status.INACTIVE:
-                raise InactiveModelError(f"“{row.name}” is inactive. Activate it, or bind another model.")
-            rows.require_provider(row)
-            self._policy.check(rows.origin_of(row.provider, row.api_endpoint))
-            # the proxy holds the key: nothing is decrypted that is not needed
-            key = None if self._settings.litellm_proxy_url else self._vault.open(row)
-            model = rows.to_record(row, is_default=is_default)
-        settings = self._settings
-        return ResolvedModel(model, key, settings.litellm_proxy_url, settings.litellm_api_key)
-
-    def _find(
-        self,
-        session: Session,
-        id_or_name: ModelRef | None,
-        kb: KnowledgeBaseRef | None,
-        type: ModelType | str | None,
-    ) -> tuple[ModelRow, bool]:
-        if id_or_name is not None and kb is None and type is None:
-            row = rows.fetch(session, id_or_name)
-            return row, row.id in rows.default_ids(session)
-        if id_or_name is not None or type is None:
-            given = {"id_or_name": id_or_name, "kb": kb}
-            at_fault = [name for name, value in given.items() if value is not None]
-            raise InvalidInputError(dict.fromkeys([*at_fault, "type"], _ASK), _ASK)
-        kind = arguments.member(ModelType, "type", type)
-        pointer = session.get(DefaultRow, kind.value)
-        default = pointer.model_id if pointer else None
-        chosen = default if kb is None else _bound(session, arguments.knowledge_base("kb", kb), kind, default)
-        if chosen is None:
-            raise NotFoundError(f"There is no default {kind} model. Choose one on the dashboard's page Models.")
-        return rows.fetch(session, chosen), chosen == default
+        return self._resolver.resolve(id_or_name, kb, type)
 
     def _push(self, model_id: str) -> None:
         self.proxy.trouble = self._follower.push(model_id) if self._follower else ""
@@ -262,13 +196,3 @@ def _proxy_api(settings: Settings) -> ProxyApi | None:
     if settings.litellm_proxy_url and settings.litellm_master_key:
         return ProxyApi(settings.litellm_proxy_url, settings.litellm_master_key)
     return None
-
-
-def _bound(session: Session, kb: str, kind: ModelType, default: str | None) -> str | None:
-    base = rows.bases(session, (rows.equals(KnowledgeBaseRow.id, kb),))
-    if not base:
-        raise NotFoundError("There is no such knowledge base. Bind it to its models first.")
-    bound: str | None = getattr(base[0], kind.value)
-    if bound is None and kind is ModelType.EMBEDDING:
-        raise NotFoundError(f"“{base[0].name}” has no embedding model. Bind it to the one that made its vectors.")
-    return bound or default
