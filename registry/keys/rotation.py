@@ -15,7 +15,8 @@ from sqlalchemy import Row, Select, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from registry.actors import Actor
-from registry.audit import audit
+from registry.audit.actions import Action, Target, TargetKind
+from registry.audit.change import Change, changing
 from registry.errors import DecryptionError
 from registry.keys.keyring import Keyring
 from registry.keys.records import KeyUse, RotationReport
@@ -48,10 +49,13 @@ def rotate(store: Store, vault: Vault, actor: Actor, progress: Progress | None =
         batch = rows[start : start + BATCH]
         done = start + len(batch)
         anew = _encrypted_anew(keyring, batch)
-        with store.write() as session:
-            rotated += _replace(session, anew)
-            if done == len(rows):
-                report = _finish(store, session, keyring, actor, rotated, current)
+        if done < len(rows):
+            with store.note() as session:
+                rotated += _replace(session, anew)
+        else:
+            with changing(store, actor) as change:
+                rotated += _replace(change.session, anew)
+                report = _finish(change, keyring, rotated, current)
         if progress is not None and batch:
             progress(done, len(rows))
     return report
@@ -68,10 +72,9 @@ def uses(store: Store, vault: Vault) -> tuple[KeyUse, ...]:
     return tuple(KeyUse(id, places.get(id), counts.get(id, 0), id == secret) for id in (*ring, *foreign))
 
 
-def _finish(
-    store: Store, session: Session, keyring: Keyring, actor: Actor, rotated: int, current: int
-) -> RotationReport:
+def _finish(change: Change, keyring: Keyring, rotated: int, current: int) -> RotationReport:
     """Inside the transaction of the last batch: take what was saved with another key since, the secret, the entry."""
+    session = change.session
     rows = session.execute(_outdated(keyring)).all()
     anew = _encrypted_anew(keyring, rows)
     rotated += _replace(session, anew)
@@ -83,8 +86,8 @@ def _finish(
         head.secret, head.secret_key_id = keyring.rotate(head.secret or ""), keyring.key_id
     if rotated or unreadable or is_behind:
         context = {"key_id": keyring.key_id, "rotated": rotated, "unreadable": len(unreadable)}
-        target = ("registry", head.registry_id, "encryption keys")
-        audit.append(session, store.clock, actor, "keys:rotate", target, {}, context)
+        target = Target(TargetKind.REGISTRY, head.registry_id, "encryption keys")
+        change.log(Action.KEYS_ROTATE, target, context=context)
     return RotationReport(keyring.key_id, rotated, current, unreadable)
 
 

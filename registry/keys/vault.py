@@ -65,7 +65,7 @@ class Vault(Unpickled):
         with store.read() as session:
             if session.scalars(select(StoreRow.secret)).one() is not None:
                 return
-        with store.write() as session:
+        with store.note() as session:
             row = session.scalars(select(StoreRow)).one()
             if row.secret is None:
                 sealed = self._keyring.wrap(new_store_secret())

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from registry.actors import Actor
-from registry.audit import audit
+from registry.audit.actions import Action, Target, TargetKind
+from registry.audit.change import Change
 from registry.errors import DefaultModelError, InactiveModelError
 from registry.models import editing
 from registry.records import ModelType, Status
 from registry.store.rows import default_ids
-from registry.store.store import Clock
 from registry.store.tables import DefaultRow, ModelRow
 
 
-def make(session: Session, clock: Clock, actor: Actor, row: ModelRow) -> None:
+def make(change: Change, row: ModelRow) -> None:
     """Make a model the default of its type, in place of the one before.
 
     Raises:
@@ -25,6 +24,7 @@ def make(session: Session, clock: Clock, actor: Actor, row: ModelRow) -> None:
     """
     if row.status != Status.ACTIVE:
         raise InactiveModelError(f"“{row.name}” is {row.status}. Activate it before making it the default.")
+    session = change.session
     pointer = session.get(DefaultRow, row.type)
     if pointer is None:
         session.add(DefaultRow(type=row.type, model_id=row.id))
@@ -35,10 +35,10 @@ def make(session: Session, clock: Clock, actor: Actor, row: ModelRow) -> None:
         before = _name(session, pointer)
         pointer.model_id = row.id
     session.flush()
-    editing.log(session, clock, actor, "model:set_default", row, {"default": (before, row.name)})
+    change.log(Action.MODEL_SET_DEFAULT, editing.target(row), {"default": (before, row.name)})
 
 
-def wish(session: Session, clock: Clock, actor: Actor, row: ModelRow, wanted: bool | None) -> None:
+def wish(change: Change, row: ModelRow, wanted: bool | None) -> None:
     """Do what an edit says of it, if anything.
 
     Raises:
@@ -46,21 +46,23 @@ def wish(session: Session, clock: Clock, actor: Actor, row: ModelRow, wanted: bo
         DefaultModelError: it is the default and should no longer be, with none in its place.
     """
     if wanted:
-        make(session, clock, actor, row)
-    elif wanted is False and row.id in default_ids(session):
+        make(change, row)
+    elif wanted is False and row.id in default_ids(change.session):
         raise DefaultModelError(
             f"“{row.name}” is the default {row.type} model. Make another model the default in its place."
         )
 
 
-def clear(session: Session, clock: Clock, actor: Actor, kind: ModelType) -> None:
+def clear(change: Change, kind: ModelType) -> None:
     """Leave a type without a default."""
+    session = change.session
     pointer = session.get(DefaultRow, kind.value)
     if pointer is not None:
-        target = ("model", pointer.model_id, _name(session, pointer) or kind.value)
+        name = _name(session, pointer)
+        target = Target(TargetKind.MODEL, pointer.model_id, name or kind.value)
         session.delete(pointer)
         session.flush()
-        audit.append(session, clock, actor, "model:clear_default", target, {"is_default": (True, False)})
+        change.log(Action.MODEL_CLEAR_DEFAULT, target, {"default": (name, None)})
 
 
 def _name(session: Session, pointer: DefaultRow) -> str | None:

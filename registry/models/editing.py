@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry.actors import Actor
-from registry.audit import audit
+from registry.audit.actions import Action, Target, TargetKind
+from registry.audit.change import Change, diff
 from registry.catalog import validation
 from registry.catalog.call import called
 from registry.catalog.specs import ModelCreate, name_key
@@ -26,7 +26,6 @@ from registry.errors import (
 from registry.records import KnowledgeBase, Status
 from registry.store import rows
 from registry.store.rows import Contract, bases_using, contract, default_ids
-from registry.store.store import Clock
 from registry.store.tables import ModelRow, ModelStateRow
 
 
@@ -87,7 +86,7 @@ def refuse_taken_name(session: Session, row: ModelRow) -> None:
 
 def delta(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What differs; of the key only that it was set, changed or removed."""
-    found = audit.diff(before, after)
+    found = diff(before, after)
     if "api_key" in found:
         old, new = found["api_key"]
         found["api_key"] = ("set" if old else None, ("changed" if old else "set") if new else None)
@@ -95,10 +94,8 @@ def delta(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tupl
 
 
 def save(
-    session: Session,
-    clock: Clock,
-    actor: Actor,
-    action: str,
+    change: Change,
+    action: Action,
     row: ModelRow,
     before: Mapping[str, Any],
     old_contract: Contract | None,
@@ -109,7 +106,7 @@ def save(
         ContractError: KBs hold vectors that were made under the contract before.
         DefaultModelError: it is the default of its type, and would not be active.
     """
-    after = rows.described(row)
+    session, after = change.session, rows.described(row)
     changes = delta(before, after)
     if not changes:
         return False
@@ -131,9 +128,9 @@ def save(
     if "api_key" not in changes and called(before) == called(after):
         _carry_test_along(session, row)
     row.version += 1
-    row.updated_at = clock()
+    row.updated_at = change.at
     session.flush()
-    log(session, clock, actor, action, row, changes, rows.impact(users))
+    change.log(action, target(row), changes, rows.impact(users))
     return True
 
 
@@ -144,17 +141,9 @@ def _carry_test_along(session: Session, row: ModelRow) -> None:
         state.test_version = row.version + 1
 
 
-def log(
-    session: Session,
-    clock: Clock,
-    actor: Actor,
-    action: str,
-    row: ModelRow,
-    changes: audit.Changes,
-    context: Mapping[str, Any] | None = None,
-) -> None:
-    """Add the audit entry of a change to a model."""
-    audit.append(session, clock, actor, action, ("model", row.id, row.name), changes, context)
+def target(row: ModelRow) -> Target:
+    """A model as an audit entry names it."""
+    return Target(TargetKind.MODEL, row.id, row.name)
 
 
 def in_use(row: ModelRow, users: Sequence[KnowledgeBase]) -> InUseError:

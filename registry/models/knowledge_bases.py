@@ -10,14 +10,15 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from registry.actors import BOUND, Actor, Role, changes, reads
-from registry.audit import audit
+from registry.audit.actions import Action, Target, TargetKind
+from registry.audit.change import Change, changing, diff
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.errors import ContractError, InactiveModelError, InvalidInputError, NotFoundError
 from registry.records import KnowledgeBase, ModelType, Status
 from registry.store import rows
 from registry.store.rows import bases, contract, fetch
-from registry.store.store import Clock, Store
+from registry.store.store import Store
 from registry.store.tables import BindingRow, KnowledgeBaseRow, ModelRow
 
 
@@ -99,7 +100,8 @@ class KnowledgeBases:
         key = validation.check_text("id", arguments.knowledge_base("id", id))
         reindexed = arguments.flag("reindexed", reindexed)
         wishes = {ModelType.EMBEDDING: embedding, ModelType.GENERATION: generation, ModelType.NER: ner}
-        with self._store.write() as session:
+        with changing(self._store, actor) as change:
+            session = change.session
             row = session.get(KnowledgeBaseRow, key)
             is_new = row is None
             if row is None:
@@ -108,18 +110,17 @@ class KnowledgeBases:
             before = {} if is_new else _described(session, row)
             if name is not None or is_new:
                 row.name = validation.check_text("name", "" if name is None else name)
-            row.updated_at = self._store.clock() if is_new else row.updated_at
+            row.updated_at = change.at if is_new else row.updated_at
             session.flush()
             for kind, wish in wishes.items():
                 if not isinstance(wish, _Unset):
                     _bind(session, row, kind, wish, reindexed=reindexed)
-            delta = audit.diff(before, _described(session, row))
+            delta = diff(before, _described(session, row))
             if delta:
-                row.updated_at = self._store.clock()
+                row.updated_at = change.at
                 session.flush()
                 context = {"reindexed": True} if reindexed else {}
-                target = ("knowledge_base", row.id, row.name)
-                audit.append(session, self._store.clock, actor, "knowledge_base:bind", target, delta, context)
+                change.log(Action.KNOWLEDGE_BASE_BIND, _target(row), delta, context)
             return _one(session, key)
 
     @changes(Role.ADMIN, Role.SERVICE)
@@ -129,19 +130,17 @@ class KnowledgeBases:
         Raises:
             NotFoundError: there is no such knowledge base.
         """
-        with self._store.write() as session:
+        with changing(self._store, actor) as change:
+            session = change.session
             row = _row(session, arguments.knowledge_base("id", id))
-            delta = audit.diff(_described(session, row), {})
-            target = ("knowledge_base", row.id, row.name)
+            delta = diff(_described(session, row), {})
             session.execute(delete(BindingRow).where(BindingRow.knowledge_base_id == row.id))
             session.delete(row)
             session.flush()
-            audit.append(session, self._store.clock, actor, "knowledge_base:remove", target, delta)
+            change.log(Action.KNOWLEDGE_BASE_REMOVE, _target(row), delta)
 
 
-def move_bindings(
-    session: Session, clock: Clock, actor: Actor, old: ModelRow, heir: ModelRow, users: Sequence[KnowledgeBase]
-) -> None:
+def move_bindings(change: Change, old: ModelRow, heir: ModelRow, users: Sequence[KnowledgeBase]) -> None:
     """Move all KBs from one model to another, inside the caller's transaction.
 
     Raises:
@@ -161,13 +160,17 @@ def move_bindings(
             "same provider, model id, dimensions, normalization and distance metric.",
             users,
         )
+    session = change.session
     for binding in session.scalars(select(BindingRow).where(BindingRow.model_id == old.id)).all():
         binding.model_id = heir.id
     for base in session.scalars(select(KnowledgeBaseRow).where(KnowledgeBaseRow.id.in_([u.id for u in users]))).all():
-        base.updated_at = clock()
+        base.updated_at = change.at
         session.flush()
-        target = ("knowledge_base", base.id, base.name)
-        audit.append(session, clock, actor, "knowledge_base:reassign", target, {old.type: (old.name, heir.name)})
+        change.log(Action.KNOWLEDGE_BASE_REASSIGN, _target(base), {old.type: (old.name, heir.name)})
+
+
+def _target(row: KnowledgeBaseRow) -> Target:
+    return Target(TargetKind.KNOWLEDGE_BASE, row.id, row.name)
 
 
 def _bind(session: Session, base: KnowledgeBaseRow, kind: ModelType, wish: ModelRef | None, *, reindexed: bool) -> None:

@@ -12,6 +12,8 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
+from registry.audit.actions import Action
+from registry.audit.change import changing
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy
@@ -190,17 +192,17 @@ class Models:
         """
         whole = validation.parse_create(spec)
         self._policy.check(rows.origin_of(whole.provider, whole.api_endpoint))
-        now = self._store.clock()
-        with self._store.write() as session:
-            row = ModelRow(id=str(uuid4()), type=whole.type.value, version=1, created_at=now, updated_at=now)
+        with changing(self._store, actor) as change:
+            session, at = change.session, change.at
+            row = ModelRow(id=str(uuid4()), type=whole.type.value, version=1, created_at=at, updated_at=at)
             editing.fill(row, whole)
             self._vault.seal(session, row, whole.api_key)
             editing.refuse_taken_name(session, row)
             session.add(row)
             session.flush()
-            editing.log(session, self._store.clock, actor, "model:create", row, editing.delta({}, rows.described(row)))
+            change.log(Action.MODEL_CREATE, editing.target(row), editing.delta({}, rows.described(row)))
             if whole.is_default:
-                defaults.make(session, self._store.clock, actor, row)
+                defaults.make(change, row)
             testing.adopt(session, self._vault, row, tested)
             model = self._record(row, default_ids(session))
         self._after_change(model.id)
@@ -237,7 +239,8 @@ class Models:
         """
         given = validation.parse_update(edit)
         version = arguments.whole("version", version, 1, MOST_VERSIONS)
-        with self._store.write() as session:
+        with changing(self._store, actor) as change:
+            session = change.session
             row = fetch(session, id_or_name)
             if row.version != version:
                 raise StaleVersionError(
@@ -252,8 +255,8 @@ class Models:
             if "api_key" in given:
                 self._vault.seal(session, row, whole.api_key)
             editing.refuse_taken_name(session, row)
-            is_changed = editing.save(session, self._store.clock, actor, "model:update", row, before, old_contract)
-            defaults.wish(session, self._store.clock, actor, row, given.get("is_default"))
+            is_changed = editing.save(change, Action.MODEL_UPDATE, row, before, old_contract)
+            defaults.wish(change, row, given.get("is_default"))
             testing.adopt(session, self._vault, row, tested)
             model = self._record(row, default_ids(session))
         if is_changed:
@@ -270,11 +273,12 @@ class Models:
             DefaultModelError: it is the default of its type, which must be active.
         """
         wanted = arguments.member(Status, "status", status)
-        with self._store.write() as session:
+        with changing(self._store, actor) as change:
+            session = change.session
             row = fetch(session, id_or_name)
             before = rows.described(row)
             row.status = wanted.value
-            is_changed = editing.save(session, self._store.clock, actor, "model:set_status", row, before, contract(row))
+            is_changed = editing.save(change, Action.MODEL_SET_STATUS, row, before, contract(row))
             model = self._record(row, default_ids(session))
         if is_changed:
             self._after_change(model.id)
@@ -288,9 +292,10 @@ class Models:
             NotFoundError: there is no such model.
             InactiveModelError: it is not active.
         """
-        with self._store.write() as session:
+        with changing(self._store, actor) as change:
+            session = change.session
             row = fetch(session, id_or_name)
-            defaults.make(session, self._store.clock, actor, row)
+            defaults.make(change, row)
             return self._record(row, {row.id})
 
     @changes(Role.ADMIN)
@@ -301,8 +306,8 @@ class Models:
             InvalidInputError: there is no such type.
         """
         kind = arguments.member(ModelType, "type", type)
-        with self._store.write() as session:
-            defaults.clear(session, self._store.clock, actor, kind)
+        with changing(self._store, actor) as change:
+            defaults.clear(change, kind)
 
     @changes(Role.ADMIN)
     def delete(self, id_or_name: ModelRef, *, reassign_to: ModelRef | None = None, actor: Actor = BOUND) -> None:
@@ -319,7 +324,8 @@ class Models:
             ContractError: the model to move to has another type or another embedding contract.
             StoredValueError: the model to move to cannot be read. The one to delete need not be readable.
         """
-        with self._store.write() as session:
+        with changing(self._store, actor) as change:
+            session = change.session
             row = fetch_any(session, id_or_name)
             if row.id in default_ids(session):
                 raise DefaultModelError(
@@ -331,12 +337,12 @@ class Models:
                 raise editing.in_use(row, users)
             if reassign_to is not None:
                 heir = fetch(session, reassign_to, argument="reassign_to")
-                move_bindings(session, self._store.clock, actor, row, heir, users)
+                move_bindings(change, row, heir, users)
                 context |= {"reassigned_to": heir.name} if users else {}
             session.delete(row)
             session.flush()
             delta = editing.delta(rows.described(row), {})
-            editing.log(session, self._store.clock, actor, "model:delete", row, delta, context)
+            change.log(Action.MODEL_DELETE, editing.target(row), delta, context)
             id = row.id
         self._after_change(id)
 

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from registry.actors import Actor
-from registry.audit import audit
+from registry.audit.actions import Action, Target, TargetKind
+from registry.audit.change import Change, changing
 from registry.catalog import call, validation
 from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy
@@ -58,10 +59,10 @@ class Tester:
         self._policy.check(rows.origin_of(spec.provider, spec.api_endpoint))
         found = probe.run(spec, subject.id if subject.is_served else None, self._carrier, self._policy)
         result = call.seal(replace(found, at=self._store.clock()), call.flat(spec.model_dump()), spec.api_key)
-        with self._store.write() as session:
+        with changing(self._store, actor) as change:
             if subject.version and not subject.is_edited:
-                self._remember(session, subject, result)
-            self._log(session, actor, subject, result)
+                self._remember(change.session, subject, result)
+            self._log(change, subject, result)
         return result
 
     def _saved(self, model: ModelRef, edit: Edit | None) -> _Subject:
@@ -85,7 +86,7 @@ class Tester:
             return
         _put(session, row, result)
 
-    def _log(self, session: Session, actor: Actor, subject: _Subject, result: TestResult) -> None:
+    def _log(self, change: Change, subject: _Subject, result: TestResult) -> None:
         context = {
             "ok": result.ok,
             "kind": result.kind,
@@ -94,8 +95,8 @@ class Tester:
             "via": "proxy" if self._carrier else "direct",
             "edited": subject.is_edited,
         }
-        target = ("model", subject.id, subject.name or subject.spec.name)
-        audit.append(session, self._store.clock, actor, "model:test", target, {}, context)
+        target = Target(TargetKind.MODEL, subject.id, subject.name or subject.spec.name)
+        change.log(Action.MODEL_TEST, target, context=context)
 
 
 def _unsaved(model: ModelCreate | Mapping[str, Any], edit: Edit | None) -> _Subject:

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
-from registry.audit import audit
+from registry.audit.actions import Action, Target, TargetKind
+from registry.audit.change import changing
 from registry.catalog import arguments
 from registry.errors import SettingsError
 from registry.proxy.plan import count_behind
@@ -86,7 +87,7 @@ class Proxy:
         chosen, tell = arguments.texts("only", only), arguments.callback("progress", progress)
         report = self._ready().sync(chosen, tell)
         if report.applied or report.failed:
-            self._log(actor, "proxy:sync", "LiteLLM proxy", _summary(report))
+            self._log(actor, Action.PROXY_SYNC, "LiteLLM proxy", _summary(report))
         return report
 
     @changes(Role.ADMIN)
@@ -100,17 +101,17 @@ class Proxy:
             SettingsError, DecryptionError: as `sync`.
         """
         alias, name = self._ready().adopt(arguments.text("entry_id", entry_id))
-        self._log(actor, "proxy:adopt", alias, {"model": name} if name else {})
+        self._log(actor, Action.PROXY_ADOPT, alias, {"model": name} if name else {})
 
     def _ready(self) -> Follower:
         if self._follower is None:
             raise SettingsError(self._why_not)
         return self._follower
 
-    def _log(self, actor: Actor, action: str, name: str, context: Mapping[str, Any]) -> None:
-        target = ("proxy", self._store.registry_id(), name)
-        with self._store.write() as session:
-            audit.append(session, self._store.clock, actor, action, target, {}, context)
+    def _log(self, actor: Actor, action: Action, name: str, context: Mapping[str, Any]) -> None:
+        target = Target(TargetKind.PROXY, self._store.registry_id(), name)
+        with changing(self._store, actor) as change:
+            change.log(action, target, context=context)
 
 
 def _summary(report: SyncReport) -> dict[str, Any]:

@@ -214,7 +214,7 @@ class Follower:
         """Remember the epoch of an entry before it is there: a crash in between costs a number, no more."""
         begun = {task.wanted.model_id: task.epoch for task in tasks if task.wanted and task.epoch is not None}
         if begun:
-            with self._store.write() as session:
+            with self._store.note() as session:
                 for model_id, state in _states(session, list(begun)).items():
                     state.proxy_epoch = begun[model_id]
 
@@ -248,7 +248,7 @@ class Follower:
     def _note(self, outcomes: Mapping[str, tuple[int | None, str]]) -> None:
         ids = list(outcomes)
         for start in range(0, len(ids), _NOTED_AT_ONCE):
-            with self._store.write() as session:
+            with self._store.note() as session:
                 for id, state in _states(session, ids[start : start + _NOTED_AT_ONCE]).items():
                     version, state.proxy_message = outcomes[id]
                     state.proxy_version = state.proxy_version if version is None else version

@@ -34,7 +34,7 @@ from registry.errors import (
     StoredValueError,
     StoreError,
 )
-from registry.store import forks
+from registry.store import forks, guard
 from registry.store.filelock import Queue, file_lock
 from registry.store.patience import Limit, limited
 from registry.store.tables import AuditRow, Base, StoreRow, read_object
@@ -101,16 +101,26 @@ class Store(forks.Watcher):
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A writing transaction, the only one at a time; it commits at the end or, on any error, leaves no trace."""
-        with (
-            self._used(_WRITING),
-            self._turn(),
-            self._connected(self._writing) as connection,
-            Session(connection, autoflush=False) as session,
-            session.begin(),
-        ):
-            if not self.is_sqlite:
-                session.execute(_TAKE_PG_LOCK)
+        """A writing transaction, the only one at a time; it commits at the end or, on any error, leaves no trace.
+
+        Raises:
+            UnloggedError: something was changed and the audit log does not tell of it.
+        """
+        with self._written() as session:
+            changes = guard.Changes(session.connection())
+            yield session
+            session.flush()
+            changes.require_entry()
+
+    @contextmanager
+    def note(self) -> Iterator[Session]:
+        """As `write`, for what is no change and has no entry: proxy state, test results, ciphertexts, the secret.
+
+        Raises:
+            UnloggedError: a statement would write something else.
+        """
+        with self._written() as session:
+            guard.refuse_changes(session.connection())
             yield session
 
     @contextmanager
@@ -209,6 +219,19 @@ class Store(forks.Watcher):
         self._queues = defaultdict(Queue)
         _of_parents.append(self.engine.pool)
         self.engine.dispose(close=False)
+
+    @contextmanager
+    def _written(self) -> Iterator[Session]:
+        with (
+            self._used(_WRITING),
+            self._turn(),
+            self._connected(self._writing) as connection,
+            Session(connection, autoflush=False) as session,
+            session.begin(),
+        ):
+            if not self.is_sqlite:
+                session.execute(_TAKE_PG_LOCK)
+            yield session
 
     @contextmanager
     def _used(self, limit: Limit, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from registry import Actor, AuditEntry, Registry, Role, Settings, errors
-from registry.audit.audit import ACTIONS, append
+from registry.audit.actions import Action, Target, TargetKind
+from registry.audit.change import changing
 from registry.store.store import Store
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, SERVICE, azure, bound, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy
@@ -44,7 +45,7 @@ def test_every_action_leaves_one_entry(store_url: str, connect: Any, fake_proxy:
     reg.models.delete(model.id, reassign_to=heir.id, actor=ADMIN)
     reg.knowledge_bases.remove(base.id, actor=SERVICE)
     entries = reg.audit.find().entries
-    assert set(ACTIONS) == {entry.action for entry in entries}
+    assert set(Action) == {entry.action for entry in entries}
     assert list(range(16, 0, -1)) == [entry.seq for entry in entries]
     assert (SERVICE.name, "service", "test") == (entries[0].actor, entries[0].actor_role, entries[0].actor_via)
     assert ("knowledge_base", base.id, base.name) == tuple(
@@ -213,9 +214,9 @@ def test_pages_cover_all_exactly_once(history: Registry, size: int) -> None:
 def test_a_page_has_at_most_five_hundred_entries(reg: Registry) -> None:
     """Whatever is asked for."""
     store = Store(reg._settings.database_url)
-    with store.write() as session:
+    with changing(store, ADMIN) as change:
         for number in range(501):
-            append(session, store.clock, ADMIN, "model:create", ("model", str(number), "x"), {})
+            change.log(Action.MODEL_CREATE, Target(TargetKind.MODEL, str(number), "x"))
     store.close()
     page = reg.audit.find(limit=10_000)
     assert (500, 2) == (len(page.entries), page.next)

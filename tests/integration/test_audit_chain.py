@@ -20,7 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from registry import Registry, errors
 from registry.audit import audit
-from registry.audit.audit import GENESIS, digest
+from registry.audit.actions import Action, Target, TargetKind
+from registry.audit.chain import GENESIS, digest
+from registry.audit.change import Change, changing
 from tests.factories import ADMIN, KEY_A, bound, created, generation
 from tests.sabotage import let_any_audit_row_in, remove_audit_triggers
 
@@ -163,9 +165,9 @@ def test_a_first_entry_follows_no_other(reg: Registry, raw: Engine, run: Run) ->
 
 def test_entries_that_follow_each_other_are_let_in_together(log: Registry, raw: Engine, run: Run) -> None:
     """In one transaction, and in one statement: each row is compared with the one before it."""
-    with log._store.write() as session:
+    with changing(log._store, ADMIN) as change:
         for number in range(3):
-            audit.append(session, log._store.clock, ADMIN, "model:test", ("model", str(number), "x"), {})
+            change.log(Action.MODEL_TEST, Target(TargetKind.MODEL, str(number), "x"))
     assert (True, 7) == (log.audit.verify().ok, log.audit.verify().checked)
     head = log.audit.verify().head
     run(f"INSERT INTO audit_log ({COLUMNS}) VALUES (8, {VALUES}, '{head}', 'h'), (9, {VALUES}, 'h', 'i')")
@@ -481,7 +483,8 @@ def _append(reg: Registry, at: datetime = START, **odd: Any) -> None:
     """Add an entry past the use cases, with these values."""
     entry = {"action": "model:test", "target": ("model", "id", "name"), "changes": {}, "context": {}, **odd}
     with reg._store.write() as session:
-        audit.append(session, lambda: at, entry.pop("actor", ADMIN), *entry.values())
+        change = Change(session, entry.pop("actor", ADMIN), at)
+        change.log(entry["action"], Target(*entry["target"]), entry["changes"], entry["context"])
 
 
 @pytest.mark.parametrize(

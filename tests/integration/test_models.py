@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, insert, select
+from sqlalchemy.orm import Session
 
 from registry import Registry, errors
 from registry.catalog.providers import PROVIDERS
@@ -169,7 +170,7 @@ def test_overview_counts_the_bases_that_use_a_model(reg: Registry) -> None:
 
 def _register_many(reg: Registry, number: int) -> None:
     """Rows like that of the first model, in one go."""
-    with reg._store.write() as session:
+    with Session(reg._store.engine) as session, session.begin():
         first = session.scalars(select(ModelRow)).first()
         columns = {column.name: getattr(first, column.name) for column in ModelRow.__table__.columns}
         own = (

@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from pages.ui import session
 from pages.ui.feedback import plain
 from registry import Actor, Registry, Role
-from registry.audit import audit
+from registry.audit.actions import Target
+from registry.audit.change import Change
 from tests.factories import ADMIN, CANARY, bound, created, embedding, generation, ner
 from tests.fake_proxy import FakeProxy
 from tests.integration.test_audit_chain import GARBAGE, ON_SQLITE, WRITTEN
@@ -339,7 +340,7 @@ def test_values_of_any_kind_are_shown(
     """What is well-formed is shown whatever it says, in the table and in full."""
     with reg._store.write() as session:
         at = datetime(year, 12, 31, 23, 59, 59, 999_999, UTC)
-        audit.append(session, lambda: at, ADMIN, action, ("model", "x", "x"), changes, context)
+        Change(session, ADMIN, at).log(action, Target("model", "x", "x"), changes, context)
     dashboard.open("audit").select_row(0)
     assert ["x"] == _targets(dashboard)
     assert "Entry 1" in dashboard.text
