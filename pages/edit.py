@@ -205,13 +205,13 @@ def _save(form: Form, kind: ModelType, provider: Provider) -> None:
         reg = registry()
         if form.model is None:
             saved = reg.models.create(sent, tested=tested)
-            flash_saved(reg, f"“{saved.name}” was added.")
+            flash_saved(f"“{saved.name}” was added.", saved.proxy_message)
         else:
             saved = reg.models.update(form.model.id, sent, version=form.model.version, tested=tested)
             if saved == form.model:
                 flash("Nothing was changed.")
             else:
-                flash_saved(reg, f"“{saved.name}” was saved.")
+                flash_saved(f"“{saved.name}” was saved.", saved.proxy_message)
     except RegistryError as error:
         _refused(form, error, "Not saved")
         return

@@ -13,7 +13,7 @@ from registry.catalog.specs import EmbeddingConfig, GenerationConfig, ModelCreat
 from registry.client import Registry
 from registry.keys.records import KeyStatus, KeyUse, RotationReport
 from registry.proxy.records import SyncFailure, SyncPlan, SyncReport, SyncStep
-from registry.records import KnowledgeBase, Model, ModelSummary, ModelType, Reassignment, Status, TestResult
+from registry.records import Deletion, KnowledgeBase, Model, ModelSummary, ModelType, Reassignment, Status, TestResult
 from registry.resolve.answer import ResolvedModel
 from registry.settings import Settings
 
@@ -22,6 +22,7 @@ __all__ = [
     "AuditEntry",
     "AuditPage",
     "Change",
+    "Deletion",
     "EmbeddingConfig",
     "GenerationConfig",
     "KeyStatus",

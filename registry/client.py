@@ -58,7 +58,8 @@ class Registry(Unpickled):
         self.actor = actor
         self._resolver = Resolver(store, vault, self._policy, settings)
         self.proxy = Proxy(self._follower, store, actor, settings.litellm_proxy_url)
-        self.models = Models(store, vault, actor, self._policy, self._follower, self._push)
+        push = self._follower.push if self._follower else _nowhere
+        self.models = Models(store, vault, actor, self._policy, self._follower, push)
         self.knowledge_bases = KnowledgeBases(store, actor)
         self.audit = Audit(store, actor)
 
@@ -170,9 +171,6 @@ class Registry(Unpickled):
         """
         return self._resolver.resolve(id_or_name, kb, type)
 
-    def _push(self, model_id: str) -> None:
-        self.proxy.trouble = self._follower.push(model_id) if self._follower else ""
-
     def close(self) -> None:
         """Close the connections to the store and the proxy."""
         self._store.close()
@@ -190,6 +188,11 @@ class Registry(Unpickled):
     def __repr__(self) -> str:
         acting = f" acting as {self.actor.name} ({self.actor.role})" if self.actor else ""
         return f"<Registry on {self._store!r}{acting}>"
+
+
+def _nowhere(_id: str) -> str:
+    """Where there is no proxy, nothing keeps it from following."""
+    return ""
 
 
 def _proxy_api(settings: Settings) -> ProxyApi | None:

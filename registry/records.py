@@ -44,7 +44,8 @@ class Model:
 
     ``config`` holds the parameters of its type, complete with defaults (see `registry.catalog.specs`); ``connection``
     what else its provider declares, such as Azure's deployment. ``api_endpoint`` is None where the provider's own is
-    used. Times are UTC. ``version`` grows by one with every change.
+    used. Times are UTC. ``version`` grows by one with every change. ``proxy_message`` is what kept the proxy from
+    following the change that returned this model; empty where nothing did, or where no change returned it.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Model:
     version: int
     created_at: datetime
     updated_at: datetime
+    proxy_message: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
         star = ", default" if self.is_default else ""
@@ -134,6 +136,15 @@ class KnowledgeBase:
     generation: str | None
     ner: str | None
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What deleting a model came to: the KBs that were moved, and what kept the proxy from following, if anything."""
+
+    name: str
+    knowledge_bases: tuple[KnowledgeBase, ...] = ()
+    proxy_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,11 +75,11 @@ def _end() -> None:
     st.session_state.pop(_RESULT, None)
 
 
-def _done(reg: Registry, message: str) -> None:
+def _done(message: str, proxy_message: str = "") -> None:
     """The model was changed, and with that what the person had selected it for is dealt with."""
     _end()
     tables.clear(TABLE)
-    flash_saved(reg, message)
+    flash_saved(message, proxy_message)
     st.rerun()
 
 
@@ -123,8 +123,8 @@ def _tell_result(model: Model, found: TestResult) -> None:
     if reg.knowledge_bases.using(model.id):
         st.caption(result.LOCKED)
     elif st.button(f"Save {measured:,} dimensions", icon=":material/save:", key="models_save_measured"):
-        reg.models.update(model.id, {"config": {"dimensions": measured}}, version=model.version)
-        flash_saved(reg, f"“{model.name}” now has {measured:,} dimensions.")
+        saved = reg.models.update(model.id, {"config": {"dimensions": measured}}, version=model.version)
+        flash_saved(f"“{model.name}” now has {measured:,} dimensions.", saved.proxy_message)
         tables.clear(TABLE)
         start(actions.TEST, model.id)
         st.rerun()
@@ -134,7 +134,7 @@ def _make_default(reg: Registry, model: Model) -> None:
     _end()
     with told():
         reg.models.set_default(model.id)
-        _done(reg, f"“{model.name}” is now the default {TYPES_IN_TEXT[model.type]} model.")
+        _done(f"“{model.name}” is now the default {TYPES_IN_TEXT[model.type]} model.")
 
 
 def _set_status(reg: Registry, model: Model, status: Status) -> None:
@@ -144,8 +144,8 @@ def _set_status(reg: Registry, model: Model, status: Status) -> None:
     else:
         _end()
         with told():
-            reg.models.set_status(model.id, status)
-            _done(reg, f"“{model.name}” is now {STATUSES[status].lower()}.")
+            saved = reg.models.set_status(model.id, status)
+            _done(f"“{model.name}” is now {STATUSES[status].lower()}.", saved.proxy_message)
 
 
 @st.dialog("Deactivate model", icon=":material/block:", on_dismiss=_end)
@@ -161,9 +161,8 @@ def _confirm_deactivation(model: Model, users: Sequence[KnowledgeBase]) -> None:
         if deprecate or st.button("Deactivate", type="primary", key="models_deactivate_anyway"):
             with told():
                 status = Status.DEPRECATED if deprecate else Status.INACTIVE
-                reg = registry()
-                reg.models.set_status(model.id, status)
-                _done(reg, f"“{model.name}” is now {STATUSES[status].lower()}.")
+                saved = registry().models.set_status(model.id, status)
+                _done(f"“{model.name}” is now {STATUSES[status].lower()}.", saved.proxy_message)
 
 
 @st.dialog("Delete model", icon=":material/delete:", on_dismiss=_end)
@@ -205,9 +204,11 @@ def _ask_to_delete(reg: Registry, model: Model | ModelSummary) -> None:
         label = "Move and delete" if users else "Delete"
         if st.button(label, type="primary", key="models_confirm_delete", disabled=bool(users) and heir is None):
             with told():
-                reg.models.delete(model.id, reassign_to=heir.id if heir else None)
-                moved = f", {counted(len(users), 'knowledge base')} moved to “{heir.name}”" if heir else ""
-                _done(reg, f"“{model.name}” was deleted{moved}.")
+                gone = reg.models.delete(model.id, reassign_to=heir.id if heir else None)
+                moved = (
+                    f", {counted(len(gone.knowledge_bases), 'knowledge base')} moved to “{heir.name}”" if heir else ""
+                )
+                _done(f"“{model.name}” was deleted{moved}.", gone.proxy_message)
 
 
 def _can_be_deprecated(model: Model | ModelSummary) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
-from registry import Registry
 from registry.errors import RegistryError
 
 _FLASH = "flash"
@@ -25,10 +24,10 @@ def flash(message: str, icon: str = ":material/check_circle:", seconds: int = 4)
     st.session_state.setdefault(_FLASH, []).append((message, icon, seconds))
 
 
-def flash_saved(reg: Registry, message: str) -> None:
-    """Say that a change was made through this handle and, where that is so, that the proxy does not follow it yet."""
-    if reg.proxy.trouble:
-        flash(f"{message} The proxy does not follow yet: {reg.proxy.trouble}", ":material/sync_problem:", _LONG)
+def flash_saved(message: str, proxy_message: str = "") -> None:
+    """Say that a change was made and, where something kept the proxy from following it, what that was."""
+    if proxy_message:
+        flash(f"{message} The proxy does not follow yet: {proxy_message}", ":material/sync_problem:", _LONG)
     else:
         flash(message)
 

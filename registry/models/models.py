@@ -28,6 +28,7 @@ from registry.models import defaults, editing, testing
 from registry.models.knowledge_bases import move_bindings
 from registry.probe.probe import Carrier
 from registry.records import (
+    Deletion,
     FrozenDict,
     Model,
     ModelSummary,
@@ -63,13 +64,13 @@ class Models:
         actor: Actor | None = None,
         policy: Policy | None = None,
         carrier: Carrier | None = None,
-        after_change: Callable[[str], None] = lambda _id: None,
+        push: Callable[[str], str] = lambda _id: "",
     ) -> None:
         self._store = store
         self._vault = vault
         self._policy = policy or Policy()
         self._carrier = carrier
-        self._after_change = after_change
+        self._push = push
         self.actor = actor
 
     def __repr__(self) -> str:
@@ -205,8 +206,7 @@ class Models:
                 defaults.make(change, row)
             testing.adopt(session, self._vault, row, tested)
             model = self._record(row, default_ids(session))
-        self._after_change(model.id)
-        return model
+        return self._followed(model)
 
     @changes(Role.ADMIN)
     def update(
@@ -259,9 +259,7 @@ class Models:
             defaults.wish(change, row, given.get("is_default"))
             testing.adopt(session, self._vault, row, tested)
             model = self._record(row, default_ids(session))
-        if is_changed:
-            self._after_change(model.id)
-        return model
+        return self._followed(model) if is_changed else model
 
     @changes(Role.ADMIN)
     def set_status(self, id_or_name: ModelRef, status: Status | str, *, actor: Actor = BOUND) -> Model:
@@ -280,9 +278,7 @@ class Models:
             row.status = wanted.value
             is_changed = editing.save(change, Action.MODEL_SET_STATUS, row, before, contract(row))
             model = self._record(row, default_ids(session))
-        if is_changed:
-            self._after_change(model.id)
-        return model
+        return self._followed(model) if is_changed else model
 
     @changes(Role.ADMIN)
     def set_default(self, id_or_name: ModelRef, *, actor: Actor = BOUND) -> Model:
@@ -310,7 +306,7 @@ class Models:
             defaults.clear(change, kind)
 
     @changes(Role.ADMIN)
-    def delete(self, id_or_name: ModelRef, *, reassign_to: ModelRef | None = None, actor: Actor = BOUND) -> None:
+    def delete(self, id_or_name: ModelRef, *, reassign_to: ModelRef | None = None, actor: Actor = BOUND) -> Deletion:
         """Delete a model. With ``reassign_to``, all KBs that use it move to that model in the same transaction.
 
         Where no KB uses it, that model must be one that could take them over all the same.
@@ -343,8 +339,8 @@ class Models:
             session.flush()
             delta = editing.delta(rows.described(row), {})
             change.log(Action.MODEL_DELETE, editing.target(row), delta, context)
-            id = row.id
-        self._after_change(id)
+            id, name = row.id, row.name
+        return Deletion(name, tuple(users), self._push(id))
 
     @changes(Role.ADMIN)
     def test(
@@ -376,6 +372,9 @@ class Models:
             SettingsError: no encryption key is configured, or LiteLLM is not installed.
         """
         return testing.Tester(self._store, self._vault, self._policy, self._carrier).test(actor, model, changes)
+
+    def _followed(self, model: Model) -> Model:
+        return replace(model, proxy_message=self._push(model.id))
 
     def _visible(self) -> tuple[ColumnElement[bool], ...]:
         return (ModelRow.status == Status.ACTIVE.value,) if self._is_viewer() else ()

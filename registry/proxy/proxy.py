@@ -29,11 +29,7 @@ _MOST_NAMES = 50
 
 
 class Proxy:
-    """The LiteLLM proxy that serves the models, as ``registry.proxy``.
-
-    Attributes:
-        trouble: what kept the proxy from following the last change made through this handle; empty if nothing did.
-    """
+    """The LiteLLM proxy that serves the models, as ``registry.proxy``."""
 
     def __init__(
         self, follower: Follower | None, store: Store, actor: Actor | None = None, url: str | None = None
@@ -42,7 +38,6 @@ class Proxy:
         self._why_not = f"KB code is sent to {url}, {_UNMANAGED}" if url else _UNCONFIGURED
         self._store = store
         self.actor = actor
-        self.trouble = ""
 
     def __repr__(self) -> str:
         return f"<Proxy of {self._store!r}>"

@@ -109,10 +109,10 @@ def test_a_new_model_is_registered(
 ) -> None:
     """Under ``db-`` and its id, with its key, what the provider needs, and how long a call may take."""
     model = created(reg, {**spec, "name": "New"})
+    assert model.proxy_message == ""
     key = spec.get("api_key", "none")
     assert {alias(model): [{**expected, "api_key": key}]} == fake_proxy.served()
     assert (True, "") == row(reg, model)
-    assert reg.proxy.trouble == ""
 
 
 def test_an_entry_is_stamped(reg: Registry, fake_proxy: FakeProxy, hand: httpx.Client) -> None:
@@ -195,10 +195,9 @@ def test_a_proxy_that_is_down_blocks_no_change(reg: Registry, fake_proxy: FakePr
     kept, gone = created(reg), created(reg, ollama())
     fake_proxy.stop()
     changed = reg.models.update(kept.id, {"model_id": "gpt-4.1"}, version=1, actor=ADMIN)
-    assert "cannot be reached" in reg.proxy.trouble
-    assert (False, reg.proxy.trouble) == row(reg, changed)
-    reg.models.delete(gone.id, actor=ADMIN)
-    assert "cannot be reached" in reg.proxy.trouble
+    assert "cannot be reached" in changed.proxy_message
+    assert (False, changed.proxy_message) == row(reg, changed)
+    assert "cannot be reached" in reg.models.delete(gone.id, actor=ADMIN).proxy_message
     with pytest.raises(errors.ProxyError, match="LITELLM_PROXY_URL"):
         reg.proxy.sync(actor=ADMIN)
     fake_proxy.start()
@@ -511,8 +510,8 @@ def test_the_wrong_keyring_changes_nothing(
     wrong = connect(replace(settings, fernet_keys=Settings("", [KEY_B]).fernet_keys))
     with pytest.raises(errors.DecryptionError):
         wrong.proxy.sync(actor=ADMIN)
-    wrong.models.update(model.id, {"name": "Renamed"}, version=1, actor=ADMIN)
-    assert "not the keys of this store" in wrong.proxy.trouble
+    renamed = wrong.models.update(model.id, {"name": "Renamed"}, version=1, actor=ADMIN)
+    assert "not the keys of this store" in renamed.proxy_message
     assert {alias(model): ["openai/gpt-4o"]} == served(fake_proxy)
 
 
@@ -567,8 +566,7 @@ def test_without_a_proxy_there_is_nothing_to_sync(store_url: str, connect: Conne
         for call in (reg.proxy.plan, lambda reg=reg: reg.proxy.sync(actor=ADMIN)):
             with pytest.raises(errors.SettingsError, match="LITELLM_MASTER_KEY"):
                 call()
-        created(reg)
-        assert reg.proxy.trouble == ""
+        assert created(reg).proxy_message == ""
 
 
 @pytest.mark.parametrize("only", [False, True])
@@ -589,8 +587,8 @@ def test_a_change_in_the_middle_of_a_sync_is_taken_along(
     def edit(number: int, method: str, path: str) -> None:
         if path == "/model/new" and not told:
             told.append("once")
-            other.models.update(model.id, {"model_id": "gpt-4.1"}, version=1, actor=ADMIN)
-            told.append(other.proxy.trouble)
+            changed = other.models.update(model.id, {"model_id": "gpt-4.1"}, version=1, actor=ADMIN)
+            told.append(changed.proxy_message)
 
     fake_proxy.faults = edit
     report = reg.proxy.sync(only=[alias(model)] if only else None, actor=ADMIN)

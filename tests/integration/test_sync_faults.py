@@ -18,6 +18,7 @@ from registry import Model, Registry, Settings
 from registry.errors import ProxyError
 from registry.proxy import admin, sync
 from registry.proxy.admin import ProxyApi, Registration
+from registry.records import Deletion
 from tests.conftest import STORES
 from tests.drift import STATES, Drift, Harm, Killed, MortalApi, Watch, environment, mortal, wanted
 from tests.factories import ADMIN, created
@@ -121,7 +122,7 @@ def test_the_harm_is_done_to_every_request(stage: Stage, raw: Engine) -> None:
     assert REQUESTS * len(CASES) >= 300
 
 
-OPERATIONS: dict[str, tuple[int, Callable[[Registry, Model], object]]] = {
+OPERATIONS: dict[str, tuple[int, Callable[[Registry, Model], Model | Deletion]]] = {
     "create": (2, lambda reg, _: created(reg)),
     "update": (3, lambda reg, model: reg.models.update(model.id, {"model_id": "newer"}, version=1, actor=ADMIN)),
     "set_status": (2, lambda reg, model: reg.models.set_status(model.id, "inactive", actor=ADMIN)),
@@ -139,11 +140,16 @@ def test_no_change_is_lost_or_blocked_by_harm_to_its_push(stage: Stage, harm: Ha
         model = created(stage.reg)
         before = wanted(stage.reg, {})
         kept = before if operation in ("create", "update") else {a: p for a, p in before.items() if model.id not in a}
-        watch = harmed(stage, harm, at, kept, lambda model=model: change(stage.shaky, model))  # type: ignore[misc]  # mypy infers no type for a default
+        told: list[str] = []
+
+        def attempt(model: Model = model, told: list[str] = told) -> None:
+            told.append(change(stage.shaky, model).proxy_message)
+
+        watch = harmed(stage, harm, at, kept, attempt)
         after = wanted(stage.reg, {})
         assert before != after
         assert f"model:{operation}" == stage.reg.audit.find(limit=1).entries[0].action
-        follows, trouble = after == stage.proxy.served(), stage.shaky.proxy.trouble
+        follows, trouble = after == stage.proxy.served(), "".join(told)
         if harm.what != "die":
             noted = {row.proxy_message for row in stage.reg.models.overview()} - {""}
             assert follows or trouble, at
@@ -161,8 +167,8 @@ def test_an_unharmed_push_takes_as_many_requests_as_are_harmed(stage: Stage) -> 
     for requests, change in OPERATIONS.values():
         model = created(stage.reg)
         watch = Watch(stage.proxy, {})
-        change(stage.reg, model)
-        assert (requests, [], "") == (len(stage.proxy.requests), watch.gaps, stage.reg.proxy.trouble)
+        done = change(stage.reg, model)
+        assert (requests, [], "") == (len(stage.proxy.requests), watch.gaps, done.proxy_message)
         assert wanted(stage.reg, {}) == stage.proxy.served()
 
 

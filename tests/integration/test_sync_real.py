@@ -58,7 +58,7 @@ class Live:
         special = kind == "embedding" and provider in ("ollama", "gemini")
         number = 2 if special else 1 if provider in ("ollama", "lmstudio") else 0
         model = created(self.reg, model_at(self._stand_in(number), provider, kind, api_key=GOOD_KEY))
-        assert "" == self.reg.proxy.trouble
+        assert "" == model.proxy_message
         return model
 
     def call(self, model: Model) -> int:
@@ -128,8 +128,7 @@ def test_all_types_of_all_providers_are_served_until_deleted(live: Live) -> None
     assert dict.fromkeys(combinations, 200) == {combination: live.call(model) for combination, model in models.items()}
     assert not live.reg.proxy.plan().changes
     for model in models.values():
-        live.reg.models.delete(model.id, actor=ADMIN)
-        assert "" == live.reg.proxy.trouble
+        assert "" == live.reg.models.delete(model.id, actor=ADMIN).proxy_message
     assert [] == live.ours()
     assert {400} == {live.call(models[combination]) for combination in (combinations[0], combinations[-1])}
 
@@ -156,8 +155,8 @@ def _called_all_the_while(live: Live, models: list[Model], change: Callable[[], 
 def _replace_all(live: Live, models: list[Model]) -> None:
     """By an update each, then all of them by one sync."""
     for model in models:
-        live.reg.models.update(model.id, {"config": {"timeout_seconds": 30}}, version=1, actor=ADMIN)
-        assert "" == live.reg.proxy.trouble
+        changed = live.reg.models.update(model.id, {"config": {"timeout_seconds": 30}}, version=1, actor=ADMIN)
+        assert "" == changed.proxy_message
     for model in models:
         live.offline.models.update(model.id, {"model_id": "gpt-newer"}, version=2, actor=ADMIN)
     assert len(models) == len(live.reg.proxy.sync(actor=ADMIN).applied)

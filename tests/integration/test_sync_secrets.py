@@ -55,12 +55,11 @@ def told_by(reg: Registry, telling: TellingProxy, raw: Engine, logged: pytest.Lo
     telling.load([*telling.copied(), replace(foreign, id="by-hand", model_info={})])
     said: list[Any] = []
     for telling.status in STATUSES:
-        for key in (CANARY, HEX_KEY):
-            created(reg, generation(api_key=key))
-            said.append(reg.proxy.trouble)
+        said += [created(reg, generation(api_key=key)).proxy_message for key in (CANARY, HEX_KEY)]
         model = reg.models.get(renewed.id)
-        reg.models.update(model.id, {"model_id": f"m-{telling.status}"}, version=model.version, actor=ADMIN)
-        said += [reg.proxy.trouble, reg.proxy.plan(), reg.proxy.sync(actor=ADMIN)]
+        edit = {"model_id": f"m-{telling.status}"}
+        said.append(reg.models.update(model.id, edit, version=model.version, actor=ADMIN).proxy_message)
+        said += [reg.proxy.plan(), reg.proxy.sync(actor=ADMIN)]
         said += [_failure(lambda: reg.proxy.adopt("by-hand", actor=ADMIN)), _failure(lambda: _use_temporary(reg))]
     said += [reg.models.overview(), reg.models.get(kept.id), reg.audit.find(limit=500)]
     with raw.connect() as connection:
@@ -101,8 +100,9 @@ def test_a_master_key_that_cannot_be_sent_blocks_no_change(
 ) -> None:
     """Pasted with a dash or a line too much: models are saved, the message names the setting, and nothing the key."""
     reg = connect(replace(settings, litellm_proxy_url=telling.url, litellm_master_key=key))
-    assert created(reg) == reg.models.find()[0]
-    assert "LITELLM_MASTER_KEY" in reg.proxy.trouble
+    model = created(reg)
+    assert model == reg.models.find()[0]
+    assert "LITELLM_MASTER_KEY" in model.proxy_message
     told = _failure(lambda: reg.proxy.sync(actor=ADMIN))
     assert [] == [part for part in (key, key.partition("\n")[0]) if part in told]
     assert [] == telling.requests

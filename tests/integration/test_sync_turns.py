@@ -144,8 +144,7 @@ def test_many_changes_at_once_are_all_followed(followed: Settings, connect: Conn
     def create(_: int) -> str:
         handle = reg.acting_as(ADMIN)
         start.wait()
-        handle.models.create(generation())
-        return handle.proxy.trouble
+        return handle.models.create(generation()).proxy_message
 
     with ThreadPoolExecutor(CROWD) as pool:
         assert {""} == set(pool.map(create, range(CROWD)))
