@@ -5,6 +5,10 @@ It alone knows what it means that no encryption key is configured, or that those
 
 from __future__ import annotations
 
+import hmac
+from contextlib import suppress
+from typing import Final
+
 from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,6 +20,8 @@ from registry.store.rows import key_scope
 from registry.store.store import Store
 from registry.store.tables import ModelRow, StoreRow
 
+MIN_MARKED: Final = 16
+"""Characters of a key that gets a fingerprint."""
 _NO_KEYRING = (
     "No encryption key is configured: saved API keys cannot be used, nor new ones saved. "
     "Restore the key file, or set REGISTRY_FERNET_KEYS to the keys that this store was made with."
@@ -87,20 +93,34 @@ class Vault(Unpickled):
         except DecryptionError:
             raise DecryptionError(_OTHER_STORES) from None
 
-    def seal(self, session: Session, row: ModelRow, key: SecretStr | None) -> None:
-        """Put a key into a row, or take it out. The same key typed again keeps its ciphertext: nothing changed.
+    def seal(self, session: Session, row: ModelRow, key: SecretStr | None) -> bool:
+        """Put a key into a row with its fingerprint, or take it out, and tell whether another was put in.
+
+        The same key typed again keeps its ciphertext: nothing changed.
 
         Raises:
             SettingsError: no encryption key is configured.
             DecryptionError: the keys are not those of this store: nobody else could open what they made.
         """
         if key is None:
-            row.api_key = row.api_key_id = None
-            return
-        self.secret(session)
-        if self.readable(row) != key:
-            sealed = self.keyring.seal(key, key_scope(row))
-            row.api_key, row.api_key_id = sealed.ciphertext, sealed.key_id
+            row.api_key = row.api_key_id = row.api_key_print = None
+            return False
+        fingerprint = _fingerprint(self.secret(session), key)
+        if self.readable(row) == key:
+            return False
+        sealed = self.keyring.seal(key, key_scope(row))
+        row.api_key, row.api_key_id, row.api_key_print = sealed.ciphertext, sealed.key_id, fingerprint
+        return True
+
+    def mark(self, session: Session, row: ModelRow, key: SecretStr) -> None:
+        """Put its fingerprint beside the key in a row that was saved before there were any.
+
+        Args:
+            key: that in the row, which was opened for another reason: none is opened for this.
+        """
+        if row.api_key_print is None:
+            with suppress(DecryptionError):  # the store's secret is wrapped by a key that is not configured
+                row.api_key_print = _fingerprint(self.secret(session), key)
 
     def open(self, row: ModelRow) -> SecretStr | None:
         """The key in a row, None where it has none.
@@ -117,3 +137,12 @@ class Vault(Unpickled):
             return self.open(row)
         except (DecryptionError, SettingsError):
             return None
+
+
+def _fingerprint(secret: bytes, key: SecretStr) -> str | None:
+    """The same for the same key, in every model and whatever encrypts it. A short key gets none: it could be guessed
+    by whoever knows the store's secret."""
+    text = key.get_secret_value()
+    if len(text) < MIN_MARKED:
+        return None
+    return hmac.digest(secret, b"api key " + text.encode(), "sha256").hex()[:16]

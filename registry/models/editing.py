@@ -84,30 +84,29 @@ def refuse_taken_name(session: Session, row: ModelRow) -> None:
         )
 
 
-def delta(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What differs; of the key only that it was set, changed or removed."""
-    found = diff(before, after)
-    if "api_key" in found:
-        old, new = found["api_key"]
-        found["api_key"] = ("set" if old else None, ("changed" if old else "set") if new else None)
-    return found
-
-
 def save(
     change: Change,
     action: Action,
     row: ModelRow,
     before: Mapping[str, Any],
     old_contract: Contract | None,
+    *,
+    is_key_replaced: bool = False,
 ) -> bool:
     """Finish an edit, and tell whether it changed anything.
+
+    Args:
+        before: the row as `rows.described` told it, of the contract the same.
+        is_key_replaced: another key was put in the place of one; where neither has a fingerprint, this alone tells.
 
     Raises:
         ContractError: KBs hold vectors that were made under the contract before.
         DefaultModelError: it is the default of its type, and would not be active.
     """
     session, after = change.session, rows.described(row)
-    changes = delta(before, after)
+    changes = diff(before, after)
+    if is_key_replaced:
+        changes.setdefault("api_key", (rows.SET, "changed"))
     if not changes:
         return False
     users = bases_using(session, row.id)

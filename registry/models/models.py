@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
 from registry.audit.actions import Action
-from registry.audit.change import changing
+from registry.audit.change import changing, diff
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy
@@ -201,7 +201,7 @@ class Models:
             editing.refuse_taken_name(session, row)
             session.add(row)
             session.flush()
-            change.log(Action.MODEL_CREATE, editing.target(row), editing.delta({}, rows.described(row)))
+            change.log(Action.MODEL_CREATE, editing.target(row), diff({}, rows.described(row)))
             if whole.is_default:
                 defaults.make(change, row)
             testing.adopt(session, self._vault, row, tested)
@@ -247,15 +247,19 @@ class Models:
                     f"“{row.name}” was changed by somebody else in the meantime. Load it again and repeat your edit."
                 )
             whole = editing.merged(row, given)
-            if "api_key" not in given:
-                validation.refuse_key_in_fields(whole, self._vault.readable(row), given)
+            kept = None if "api_key" in given else self._vault.readable(row)
+            validation.refuse_key_in_fields(whole, kept, given)
             self._policy.check(rows.origin_of(whole.provider, whole.api_endpoint))
             before, old_contract = rows.described(row), contract(row)
             editing.fill(row, whole)
-            if "api_key" in given:
-                self._vault.seal(session, row, whole.api_key)
+            is_sealed = "api_key" in given and self._vault.seal(session, row, whole.api_key)
             editing.refuse_taken_name(session, row)
-            is_changed = editing.save(change, Action.MODEL_UPDATE, row, before, old_contract)
+            is_replaced = is_sealed and before["api_key"] is not None
+            is_changed = editing.save(
+                change, Action.MODEL_UPDATE, row, before, old_contract, is_key_replaced=is_replaced
+            )
+            if is_changed and kept is not None:
+                self._vault.mark(session, row, kept)
             defaults.wish(change, row, given.get("is_default"))
             testing.adopt(session, self._vault, row, tested)
             model = self._record(row, default_ids(session))
@@ -337,7 +341,7 @@ class Models:
                 context |= {"reassigned_to": heir.name} if users else {}
             session.delete(row)
             session.flush()
-            delta = editing.delta(rows.described(row), {})
+            delta = diff(rows.described(row), {})
             change.log(Action.MODEL_DELETE, editing.target(row), delta, context)
             id, name = row.id, row.name
         return Deletion(name, tuple(users), self._push(id))

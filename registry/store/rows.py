@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -32,6 +33,8 @@ from registry.store.tables import (
 
 MOST_VERSIONS: Final = 2**31 - 1
 CONTRACT_FIELDS = ("dimensions", "normalize", "distance_metric")
+SET: Final = "set"
+"""Stands for a key that has no fingerprint."""
 _MOST_NAMES = 50
 _MOST_FAULTS = 5
 _MOST_REMEMBERED = 20_000
@@ -41,6 +44,7 @@ _DEFAULTS: Final = {
     kind: {name: field.default for name, field in config.model_fields.items() if not field.is_required()}
     for kind, config in CONFIGS.items()
 }
+_PRINT: Final = re.compile("[0-9a-f]{16}")
 _IS_DEFAULT: Final = and_(DefaultRow.model_id == ModelRow.id, DefaultRow.type == ModelRow.type)
 
 Contract = dict[str, Any]
@@ -233,8 +237,16 @@ def key_scope(row: ModelRow) -> KeyScope:
     return KeyScope(row.id, row.provider, origin_of(row.provider, row.api_endpoint))
 
 
+def key_shown(row: ModelRow) -> str | None:
+    """What may be told of the key in a row: its fingerprint, or that it is set; None where there is none."""
+    if row.api_key is None:
+        return None
+    mark = row.api_key_print or ""
+    return f"key {mark}" if _PRINT.fullmatch(mark) else SET
+
+
 def described(row: ModelRow) -> dict[str, Any]:
-    """A model as the audit log compares it: flat, and with the ciphertext in the place of the key (see `delta`).
+    """A model as the audit log compares it: flat, and without anything of its key but its fingerprint.
 
     Of a row that cannot be read without its parameters and connection fields, which can hold anything.
     """
@@ -245,7 +257,7 @@ def described(row: ModelRow) -> dict[str, Any]:
         "provider": row.provider,
         "model_id": row.model_id,
         "api_endpoint": row.api_endpoint,
-        "api_key": row.api_key,
+        "api_key": key_shown(row),
         "status": row.status,
         **{f"{part}.{name}": value for part, values in nested.items() for name, value in values.items()},
     }

@@ -39,7 +39,7 @@ from registry.store.filelock import Queue, file_lock
 from registry.store.patience import Limit, limited
 from registry.store.tables import AuditRow, Base, StoreRow, read_object
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 LOCK_SECONDS = 10
 READING: Final = Limit(silence=4, total=9)
 """What a caller in a hurry waits for, such as KB code that asks for its model."""

@@ -196,6 +196,7 @@ class ModelRow(Base):
     config: Mapped[dict[str, Any]] = mapped_column(Guarded(JSON()))
     api_key: Mapped[str | None] = mapped_column(Guarded(Text()))
     api_key_id: Mapped[str | None] = mapped_column(Guarded(String(12)))
+    api_key_print: Mapped[str | None] = mapped_column(Guarded(String(16), None))
     status: Mapped[str] = mapped_column(Guarded(String(20)))
     version: Mapped[int] = mapped_column(Guarded(Integer()))
     created_at: Mapped[datetime] = mapped_column(Guarded(UtcDateTime(), LONG_AGO))

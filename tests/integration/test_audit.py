@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -19,7 +20,12 @@ START = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
 
 
 def _changes(entry: AuditEntry) -> dict[str, tuple[Any, Any]]:
-    return {change.field: (change.before, change.after) for change in entry.changes}
+    return {change.field: (_unmarked(change.before), _unmarked(change.after)) for change in entry.changes}
+
+
+def _unmarked(value: Any) -> Any:
+    """The value; of the fingerprint of a key, that it is one."""
+    return "key …" if re.fullmatch("key [0-9a-f]{16}", str(value)) else value
 
 
 def _last(reg: Registry) -> AuditEntry:
@@ -54,10 +60,10 @@ def test_every_action_leaves_one_entry(store_url: str, connect: Any, fake_proxy:
 
 
 def test_creating_tells_all_there_is(reg: Registry) -> None:
-    """Every field, from nothing to its value; the key as set."""
+    """Every field, from nothing to its value; the key as its fingerprint."""
     model = created(reg, azure())
     told = _changes(_last(reg))
-    expected: dict[str, Any] = {"name": model.name, "api_endpoint": model.api_endpoint, "api_key": "set"}
+    expected: dict[str, Any] = {"name": model.name, "api_endpoint": model.api_endpoint, "api_key": "key …"}
     expected |= {"connection.deployment": "gpt-4o-prod", "config.temperature": 0.7, "status": "active"}
     assert {field: (None, value) for field, value in expected.items()}.items() <= told.items()
 
@@ -70,7 +76,8 @@ def test_creating_tells_all_there_is(reg: Registry) -> None:
         ({"config": {"tags": ["a"]}}, {"config.tags": ([], ["a"])}),
         ({"connection": {"organization": "org"}}, {"connection.organization": (None, "org")}),
         ({"status": "inactive"}, {"status": ("active", "inactive")}),
-        ({"api_key": "sk-another"}, {"api_key": ("set", "changed")}),
+        ({"api_key": "sk-another"}, {"api_key": ("key …", "set")}),
+        ({"api_key": "sk-another-long-one"}, {"api_key": ("key …", "key …")}),
         ({"api_endpoint": "https://api.openai.com/v2"}, {"api_endpoint": (None, "https://api.openai.com/v2")}),
     ],
     ids=str,
@@ -78,19 +85,19 @@ def test_creating_tells_all_there_is(reg: Registry) -> None:
 def test_an_update_names_every_field_that_changed(
     reg: Registry, edit: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """Field, before, after; of a key only that it changed; and nothing that stayed."""
+    """Field, before, after; of a key its fingerprint; and nothing that stayed."""
     model = created(reg, generation(name="Old"))
     reg.models.update(model.id, edit, version=1, actor=ADMIN)
     assert expected == _changes(_last(reg))
 
 
 def test_setting_and_removing_a_key_are_told(reg: Registry) -> None:
-    """As words: set, and gone."""
+    """As its fingerprint, and gone."""
     model = created(reg, ollama())
     model = reg.models.update(model.id, {"api_key": CANARY}, version=1, actor=ADMIN)
-    assert {"api_key": (None, "set")} == _changes(_last(reg))
+    assert {"api_key": (None, "key …")} == _changes(_last(reg))
     reg.models.update(model.id, {"api_key": None}, version=2, actor=ADMIN)
-    assert {"api_key": ("set", None)} == _changes(_last(reg))
+    assert {"api_key": ("key …", None)} == _changes(_last(reg))
 
 
 def test_a_change_of_a_model_in_use_tells_its_impact(reg: Registry) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,3 +131,95 @@ def test_through_the_proxy_no_key_is_needed(store_url: str, connect: Connect, re
     assert expected == resolved.litellm_params()
     assert resolved.api_key is None
     assert "sk-kb-code" not in repr(resolved)
+
+
+OTHER_KEY = "sk-another-long-enough-key"
+SHORT_KEY = "sk-short"
+
+
+def _told(reg: Registry, model: Model) -> list[tuple[Any, Any]]:
+    """What the audit log tells of a model's key, the first first."""
+    entries = reg.audit.find(target=model.id).entries[::-1]
+    return [(each.before, each.after) for entry in entries for each in entry.changes if each.field == "api_key"]
+
+
+def test_a_key_has_one_fingerprint(connect: Connect, store_url: str, reg: Registry) -> None:
+    """In every model, after rotation and when it comes back; another key has another one."""
+    mine, other = created(reg), created(reg, ollama(api_key=OTHER_KEY))
+    connect(Settings(store_url, [KEY_B, KEY_A])).rotate_keys(actor=ADMIN)
+    for version, key in enumerate((OTHER_KEY, CANARY), start=1):
+        connect(Settings(store_url, [KEY_B])).models.update(mine.id, {"api_key": key}, version=version, actor=ADMIN)
+    ((_, theirs),) = _told(reg, other)
+    (_, first), (before, second), (again, last) = _told(reg, mine)
+    assert (first, theirs, theirs, first) == (before, second, again, last)
+    assert first != theirs
+
+
+def test_fingerprints_of_two_stores_differ(reg: Registry, connect: Connect, tmp_path: Path) -> None:
+    """They are keyed with a secret of the store: nobody can look a key up."""
+    elsewhere = connect(Settings(f"sqlite:///{tmp_path / 'other.db'}", [KEY_A]))
+    assert _told(reg, created(reg)) != _told(elsewhere, created(elsewhere))
+
+
+def test_a_short_key_has_no_fingerprint(reg: Registry, raw: Engine) -> None:
+    """It could be guessed from one; that it was replaced is told all the same."""
+    model = created(reg, generation(api_key=SHORT_KEY))
+    reg.models.update(model.id, {"api_key": f"{SHORT_KEY}2"}, version=1, actor=ADMIN)
+    reg.models.update(model.id, {"name": "Same key", "api_key": f"{SHORT_KEY}2"}, version=2, actor=ADMIN)
+    assert [(None, "set"), ("set", "changed")] == _told(reg, model)
+    with raw.connect() as connection:
+        assert [None] == connection.execute(text("SELECT api_key_print FROM models")).scalars().all()
+
+
+def _without_print(raw: Engine) -> None:
+    """As a row that was saved before there were any."""
+    with raw.begin() as connection:
+        connection.execute(text("UPDATE models SET api_key_print = NULL"))
+
+
+def test_a_key_from_before_is_marked_when_it_is_opened_anyway(reg: Registry, raw: Engine) -> None:
+    """By an edit, which looks for the key in the fields. A change of status opens none; nor does a save of nothing."""
+    model = created(reg)
+    ((_, mark),) = _told(reg, model)
+    _without_print(raw)
+    reg.models.set_status(model.id, "deprecated", actor=ADMIN)
+    reg.models.update(model.id, {"name": model.name}, version=2, actor=ADMIN)
+    with raw.connect() as connection:
+        assert [None] == connection.execute(text("SELECT api_key_print FROM models")).scalars().all()
+    reg.models.update(model.id, {"name": "Edited"}, version=2, actor=ADMIN)
+    reg.models.update(model.id, {"api_key": OTHER_KEY}, version=3, actor=ADMIN)
+    assert [(None, mark), mark] == [_told(reg, model)[0], _told(reg, model)[1][0]]
+
+
+def test_replacing_a_key_from_before_is_told(reg: Registry, raw: Engine) -> None:
+    """As set before, and by its fingerprint after."""
+    model = created(reg)
+    _without_print(raw)
+    reg.models.update(model.id, {"api_key": OTHER_KEY}, version=1, actor=ADMIN)
+    assert ("set", "key ") == (_told(reg, model)[1][0], _told(reg, model)[1][1][:4])
+
+
+@pytest.mark.parametrize("keys", [(), (KEY_B,)], ids=["none", "others"])
+def test_without_the_right_keys_edits_go_on(
+    reg: Registry, connect: Connect, store_url: str, raw: Engine, keys: tuple[str, ...]
+) -> None:
+    """Nothing opens a key to get its fingerprint: a name, a status, the key taken out."""
+    model = created(reg)
+    _without_print(raw)
+    locked_out = connect(Settings(store_url, keys))
+    locked_out.models.update(model.id, {"name": "Renamed"}, version=1, actor=ADMIN)
+    locked_out.models.set_status(model.id, "deprecated", actor=ADMIN)
+    locked_out.models.set_status(model.id, "active", actor=ADMIN)
+    reg.models.update(model.id, {"status": "active"}, version=4, actor=ADMIN)
+    assert "Renamed" == reg.models.get(model.id).name
+    assert CANARY == reg.resolve(model.id).litellm_params()["api_key"]
+
+
+@pytest.mark.parametrize("garbage", [CANARY, "gAAAAAB", "x" * 16, ""])
+def test_only_a_fingerprint_gets_into_the_log(reg: Registry, raw: Engine, garbage: str) -> None:
+    """Whatever an edit by SQL put in its place: else the log would tell it."""
+    model = created(reg)
+    with raw.begin() as connection:
+        connection.execute(text("UPDATE models SET api_key_print = :garbage"), {"garbage": garbage[:16]})
+    reg.models.delete(model.id, actor=ADMIN)
+    assert ("set", None) == _told(reg, model)[-1]
