@@ -27,13 +27,13 @@ def make(change: Change, row: ModelRow) -> None:
     session = change.session
     pointer = session.get(DefaultRow, row.type)
     if pointer is None:
-        session.add(DefaultRow(type=row.type, model_id=row.id))
+        session.add(DefaultRow(type=row.type, model_ref=row.id))
         before = None
-    elif pointer.model_id == row.id:
+    elif pointer.model_ref == row.id:
         return
     else:
         before = _name(session, pointer)
-        pointer.model_id = row.id
+        pointer.model_ref = row.id
     session.flush()
     change.log(Action.MODEL_SET_DEFAULT, editing.target(row), {"default": (before, row.name)})
 
@@ -59,7 +59,7 @@ def clear(change: Change, kind: ModelType) -> None:
     pointer = session.get(DefaultRow, kind.value)
     if pointer is not None:
         name = _name(session, pointer)
-        target = Target(TargetKind.MODEL, pointer.model_id, name or kind.value)
+        target = Target(TargetKind.MODEL, pointer.model_ref, name or kind.value)
         session.delete(pointer)
         session.flush()
         change.log(Action.MODEL_CLEAR_DEFAULT, target, {"default": (name, None)})
@@ -67,5 +67,5 @@ def clear(change: Change, kind: ModelType) -> None:
 
 def _name(session: Session, pointer: DefaultRow) -> str | None:
     """The name of the default, None where an edit by SQL made it point to nothing."""
-    row = session.get(ModelRow, pointer.model_id)
+    row = session.get(ModelRow, pointer.model_ref)
     return row.name if row else None

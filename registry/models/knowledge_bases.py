@@ -161,8 +161,8 @@ def move_bindings(change: Change, old: ModelRow, heir: ModelRow, users: Sequence
             users,
         )
     session = change.session
-    for binding in session.scalars(select(BindingRow).where(BindingRow.model_id == old.id)).all():
-        binding.model_id = heir.id
+    for binding in session.scalars(select(BindingRow).where(BindingRow.model_ref == old.id)).all():
+        binding.model_ref = heir.id
     for base in session.scalars(select(KnowledgeBaseRow).where(KnowledgeBaseRow.id.in_([u.id for u in users]))).all():
         base.updated_at = change.at
         session.flush()
@@ -179,15 +179,15 @@ def _bind(session: Session, base: KnowledgeBaseRow, kind: ModelType, wish: Model
     if model is None and binding is None:
         return
     if model is not None:
-        _check_bindable(model, kind, is_bound=binding is not None and binding.model_id == model.id)
+        _check_bindable(model, kind, is_bound=binding is not None and binding.model_ref == model.id)
     if kind is ModelType.EMBEDDING:
         _check_contract(session, base, contract(model) if model else None, reindexed=reindexed)
     if model is None:
         session.delete(binding)
     elif binding is None:
-        session.add(BindingRow(knowledge_base_id=base.id, type=kind.value, model_id=model.id))
+        session.add(BindingRow(knowledge_base_id=base.id, type=kind.value, model_ref=model.id))
     else:
-        binding.model_id = model.id
+        binding.model_ref = model.id
     session.flush()
 
 
@@ -226,7 +226,7 @@ def _bindings(session: Session, id: str) -> dict[str, BindingRow]:
 def _described(session: Session, row: KnowledgeBaseRow) -> dict[str, Any]:
     statement = (
         select(BindingRow.type, ModelRow.name)
-        .join(ModelRow, ModelRow.id == BindingRow.model_id)
+        .join(ModelRow, ModelRow.id == BindingRow.model_ref)
         .where(BindingRow.knowledge_base_id == row.id)
         .order_by(BindingRow.type)
     )

@@ -148,7 +148,7 @@ class Models:
             StoredValueError: the model cannot be read.
         """
         kind = arguments.member(ModelType, "type", type)
-        pointer = select(DefaultRow.model_id).where(DefaultRow.type == kind.value).scalar_subquery()
+        pointer = select(DefaultRow.model_ref).where(DefaultRow.type == kind.value).scalar_subquery()
         with self._store.read() as session:
             row = session.scalars(select(ModelRow).where(ModelRow.id == pointer)).one_or_none()
             return self._record(row, {row.id}) if row else None
@@ -157,7 +157,7 @@ class Models:
     def defaults(self) -> list[ModelSummary]:
         """The default of each type that has one."""
         with self._store.read() as session:
-            return self._summaries(session, (DefaultRow.model_id.is_not(None),))
+            return self._summaries(session, (DefaultRow.model_ref.is_not(None),))
 
     @reads(*READERS)
     def reassignment(self, id_or_name: ModelRef) -> Reassignment:

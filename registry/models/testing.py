@@ -137,7 +137,7 @@ def _has_later(session: Session, row: ModelRow, tested: TestResult) -> bool:
 def _put(session: Session, row: ModelRow, result: TestResult) -> None:
     state = session.get(ModelStateRow, row.id)
     if state is None:
-        state = ModelStateRow(model_id=row.id)
+        state = ModelStateRow(model_ref=row.id)
         session.add(state)
     state.test_ok, state.test_kind, state.test_message = result.ok, result.kind, result.message
     state.test_ms, state.test_at, state.test_version = result.latency_ms, result.at, row.version

@@ -50,7 +50,7 @@ class Carrier(Protocol):
     @property
     def key(self) -> SecretStr: ...
 
-    def alias(self, model_id: str) -> str:
+    def alias(self, id: str) -> str:
         """What it serves a registered model as."""
 
     def temporary(self, params: Mapping[str, Any], mode: str) -> AbstractContextManager[str]:

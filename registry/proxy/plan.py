@@ -37,7 +37,7 @@ class Wanted:
         barred: it must not be called any more.
     """
 
-    model_id: str
+    id: str
     name: str
     version: int
     epoch: int = 0
@@ -58,9 +58,9 @@ class Task:
     epoch: int | None = None
 
 
-def alias_of(model_id: str) -> str:
+def alias_of(id: str) -> str:
     """The name that the proxy serves a model under."""
-    return OURS + model_id
+    return OURS + id
 
 
 def temporary_alias() -> str:
@@ -69,17 +69,17 @@ def temporary_alias() -> str:
 
 
 def registration(
-    model_id: str, epoch: int, params: Mapping[str, Any], mode: str, registry: str, secret: bytes
+    id: str, epoch: int, params: Mapping[str, Any], mode: str, registry: str, secret: bytes
 ) -> Registration:
     """What to register, under the id that belongs to it."""
-    content = json.dumps([model_id, epoch, mode, params], sort_keys=True, separators=(",", ":"))
+    content = json.dumps([id, epoch, mode, params], sort_keys=True, separators=(",", ":"))
     digest = hmac.digest(secret, content.encode(), hashlib.sha256)
-    return Registration(str(UUID(bytes=digest[:16], version=5)), alias_of(model_id), params, mode, registry)
+    return Registration(str(UUID(bytes=digest[:16], version=5)), alias_of(id), params, mode, registry)
 
 
 def compared(wanted: Sequence[Wanted], entries: Iterable[Entry], registry: str) -> list[Task]:
     """What differs, alias by alias. What is in step has no task."""
-    known = {alias_of(each.model_id): each for each in wanted}
+    known = {alias_of(each.id): each for each in wanted}
     homes = {each.served.id: alias for alias, each in known.items() if each.served}
     ours: defaultdict[str, list[Entry]] = defaultdict(list)
     foreign: defaultdict[str, list[Entry]] = defaultdict(list)
@@ -99,7 +99,7 @@ def compared(wanted: Sequence[Wanted], entries: Iterable[Entry], registry: str) 
 
 def count_behind(steps: Sequence[SyncStep]) -> int:
     """How many models are not in step. What is foreign or orphaned belongs to none, or is not ours to judge."""
-    return len({step.model_id for step in steps if step.model_id is not None and step.reason != "foreign"})
+    return len({step.model for step in steps if step.model is not None and step.reason != "foreign"})
 
 
 def _unwanted(alias: str, wanted: Wanted | None, ours: Sequence[Entry]) -> Task | None:
@@ -112,7 +112,7 @@ def _unwanted(alias: str, wanted: Wanted | None, ours: Sequence[Entry]) -> Task 
 
 
 def _due(wanted: Wanted, ours: Sequence[Entry]) -> Task | None:
-    alias = alias_of(wanted.model_id)
+    alias = alias_of(wanted.id)
     if wanted.served is None:
         return _task(alias, wanted, "refused", wanted.problem, ours if wanted.barred else ())
     current = next((entry for entry in ours if entry.id == wanted.served.id), None)
@@ -163,8 +163,8 @@ def _task(
     adds: Registration | None = None,
     epoch: int | None = None,
 ) -> Task:
-    name, model_id = (wanted.name, wanted.model_id) if wanted else ("", None)
-    step = SyncStep(alias, reason, why, name, model_id, adds is not None, tuple(entry.id for entry in deletes))
+    name, model = (wanted.name, wanted.id) if wanted else ("", None)
+    step = SyncStep(alias, reason, why, name, model, adds is not None, tuple(entry.id for entry in deletes))
     return Task(step, wanted, adds, epoch)
 
 

@@ -14,7 +14,7 @@ class SyncStep:
         reason: ``missing``, ``outdated``, ``duplicate``, ``orphaned``, ``edited`` (by hand, on the proxy), ``leftover``
             (of a test), ``refused`` (cannot be registered) or ``foreign`` (not made by this registry).
         why: the same for people.
-        name, model_id: of the model; empty and None where the registry has none.
+        name, model: of the model, and its id; empty and None where the registry has none.
         adds: a sync registers it anew.
         deletes: ids of the entries that a sync removes; of a foreign one, the entry that adopting would replace.
         adoptable: a foreign entry that no other registry made.
@@ -24,7 +24,7 @@ class SyncStep:
     reason: str
     why: str
     name: str
-    model_id: str | None
+    model: str | None
     adds: bool
     deletes: tuple[str, ...]
     adoptable: bool = False

@@ -69,9 +69,9 @@ class Follower:
         """What the proxy is called with in tests."""
         return self._api.key
 
-    def alias(self, model_id: str) -> str:
+    def alias(self, id: str) -> str:
         """What the proxy serves a registered model as."""
-        return alias_of(model_id)
+        return alias_of(id)
 
     def compared(self) -> tuple[list[Wanted], list[Task]]:
         """All models, and what differs on the proxy."""
@@ -90,7 +90,7 @@ class Follower:
                 self._note_outcome(wanted, failures, left)
             applied += [task.step for task in chosen if task.step.changes and task.step not in failures]
             # whoever changed a model meanwhile found the lock taken, and left the push to us
-            seen = {each.model_id: each.version for each in wanted if _is_chosen(each.model_id, only)}
+            seen = {each.id: each.version for each in wanted if _is_chosen(each.id, only)}
             if self._versions(only) == seen:
                 break
         foreign = tuple(task.step for task in chosen if task.step.reason == "foreign")
@@ -98,14 +98,14 @@ class Follower:
         behind = plan.count_behind([*failures, *(task.step for task in left)])
         return SyncReport(tuple(applied), failed, foreign, len(wanted) - behind, len(wanted))
 
-    def push(self, model_id: str) -> str:
+    def push(self, id: str) -> str:
         """Bring one model's alias up to date after a change; gives what kept it from that, and never fails."""
         try:
             with self._turn(_PUSH_WAIT_SECONDS):
-                return self._push(model_id)
+                return self._push(id)
         except RegistryError as error:
             with suppress(RegistryError):
-                self._note({model_id: (None, error.message)})
+                self._note({id: (None, error.message)})
             return error.message
 
     def adopt(self, entry_id: str) -> tuple[str, str]:
@@ -139,9 +139,9 @@ class Follower:
             with suppress(ProxyError):  # a sync sweeps what is left behind
                 self._api.delete(new.id)
 
-    def _push(self, model_id: str) -> str:
-        wanted, registry = self._wanted(model_id)
-        tasks = plan.compared(wanted, self._api.entries_of(alias_of(model_id)), registry)
+    def _push(self, id: str) -> str:
+        wanted, registry = self._wanted(id)
+        tasks = plan.compared(wanted, self._api.entries_of(alias_of(id)), registry)
         failures = self._apply(tasks, None)
         self._note_outcome(wanted, failures, [])
         return next(iter(failures.values()), "")
@@ -154,11 +154,11 @@ class Follower:
         except TimeoutError:
             raise ProxyError("The proxy is busy with another change of the registry. Sync when that is done.") from None
 
-    def _wanted(self, model_id: str | None = None) -> tuple[list[Wanted], str]:
+    def _wanted(self, id: str | None = None) -> tuple[list[Wanted], str]:
         statement = (
             select(ModelRow, ModelStateRow)
-            .outerjoin(ModelStateRow, ModelStateRow.model_id == ModelRow.id)
-            .where(*([ModelRow.id == model_id] if model_id else []))
+            .outerjoin(ModelStateRow, ModelStateRow.model_ref == ModelRow.id)
+            .where(*([ModelRow.id == id] if id else []))
             .order_by(ModelRow.name_key)
         )
         with self._store.read() as session:
@@ -212,11 +212,11 @@ class Follower:
 
     def _begin_epochs(self, tasks: Sequence[Task]) -> None:
         """Remember the epoch of an entry before it is there: a crash in between costs a number, no more."""
-        begun = {task.wanted.model_id: task.epoch for task in tasks if task.wanted and task.epoch is not None}
+        begun = {task.wanted.id: task.epoch for task in tasks if task.wanted and task.epoch is not None}
         if begun:
             with self._store.note() as session:
-                for model_id, state in _states(session, list(begun)).items():
-                    state.proxy_epoch = begun[model_id]
+                for id, state in _states(session, list(begun)).items():
+                    state.proxy_epoch = begun[id]
 
     def _carry_out(self, task: Task, is_down: Event) -> str:
         if is_down.is_set():
@@ -235,14 +235,14 @@ class Follower:
 
     def _note_outcome(self, wanted: Sequence[Wanted], failures: Mapping[SyncStep, str], left: Sequence[Task]) -> None:
         """Note of each model whether the proxy follows it now; of those that were left alone, nothing."""
-        failed = {step.model_id: message for step, message in failures.items()}
-        passed_over = {task.step.model_id for task in left if task.step.reason != "foreign"}
+        failed = {step.model: message for step, message in failures.items()}
+        passed_over = {task.step.model for task in left if task.step.reason != "foreign"}
         outcomes = {
-            each.model_id: (None, failed[each.model_id]) if each.model_id in failed else (each.version, "")
+            each.id: (None, failed[each.id]) if each.id in failed else (each.version, "")
             for each in wanted
-            if each.model_id not in passed_over
+            if each.id not in passed_over
         }
-        noted = {each.model_id: each.noted for each in wanted}
+        noted = {each.id: each.noted for each in wanted}
         self._note({id: outcome for id, outcome in outcomes.items() if not _is_noted(noted[id], outcome)})
 
     def _note(self, outcomes: Mapping[str, tuple[int | None, str]]) -> None:
@@ -255,8 +255,8 @@ class Follower:
                     state.proxy_at = self._store.clock()
 
 
-def _is_chosen(model_id: str, only: Collection[str] | None) -> bool:
-    return only is None or alias_of(model_id) in only
+def _is_chosen(id: str, only: Collection[str] | None) -> bool:
+    return only is None or alias_of(id) in only
 
 
 def _is_noted(noted: tuple[int | None, str], outcome: tuple[int | None, str]) -> bool:
@@ -267,11 +267,11 @@ def _states(session: Session, ids: Sequence[str]) -> dict[str, ModelStateRow]:
     """The states of those of these models that are still there, made where there is none."""
     there = session.scalars(select(ModelRow.id).where(ModelRow.id.in_(ids))).all()
     found = {
-        row.model_id: row for row in session.scalars(select(ModelStateRow).where(ModelStateRow.model_id.in_(there)))
+        row.model_ref: row for row in session.scalars(select(ModelStateRow).where(ModelStateRow.model_ref.in_(there)))
     }
     for id in there:
         if id not in found:
-            found[id] = ModelStateRow(model_id=id, proxy_epoch=0, proxy_message="")
+            found[id] = ModelStateRow(model_ref=id, proxy_epoch=0, proxy_message="")
             session.add(found[id])
     return found
 

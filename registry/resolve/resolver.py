@@ -60,7 +60,7 @@ def _find(
         raise InvalidInputError(dict.fromkeys([*at_fault, "type"], _ASK), _ASK)
     kind = arguments.member(ModelType, "type", type)
     pointer = session.get(DefaultRow, kind.value)
-    default = pointer.model_id if pointer else None
+    default = pointer.model_ref if pointer else None
     chosen = default if kb is None else _bound(session, arguments.knowledge_base("kb", kb), kind, default)
     if chosen is None:
         raise NotFoundError(f"There is no default {kind} model. Choose one on the dashboard's page Models.")

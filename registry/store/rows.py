@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, Text, and_, cast, false, func, or_, select
+from sqlalchemy import ColumnElement, RowMapping, SQLColumnExpression, Text, and_, cast, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from registry.catalog import arguments
@@ -45,7 +45,7 @@ _DEFAULTS: Final = {
     for kind, config in CONFIGS.items()
 }
 _PRINT: Final = re.compile("[0-9a-f]{16}")
-_IS_DEFAULT: Final = and_(DefaultRow.model_id == ModelRow.id, DefaultRow.type == ModelRow.type)
+_IS_DEFAULT: Final = and_(DefaultRow.model_ref == ModelRow.id, DefaultRow.type == ModelRow.type)
 
 Contract = dict[str, Any]
 Column = SQLColumnExpression[str]
@@ -291,7 +291,7 @@ def to_record(row: ModelRow, *, is_default: bool) -> Model:
 
 def summaries(session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[ModelSummary]:
     """Light rows for a list, by name, in one statement."""
-    users = select(BindingRow.model_id, func.count().label("n")).group_by(BindingRow.model_id).subquery()
+    users = select(BindingRow.model_ref, func.count().label("n")).group_by(BindingRow.model_ref).subquery()
     statement = (
         select(
             ModelRow.id,
@@ -300,34 +300,35 @@ def summaries(session: Session, conditions: Sequence[ColumnElement[bool]]) -> li
             ModelRow.provider,
             ModelRow.model_id,
             ModelRow.status,
-            DefaultRow.model_id.is_not(None),
-            ModelRow.api_key.is_not(None),
-            func.coalesce(users.c.n, 0),
+            DefaultRow.model_ref.is_not(None).label("is_default"),
+            ModelRow.api_key.is_not(None).label("has_api_key"),
+            func.coalesce(users.c.n, 0).label("used_by"),
             ModelRow.updated_at,
-            func.coalesce(ModelStateRow.proxy_version == ModelRow.version, false()),
-            func.coalesce(ModelStateRow.proxy_message, ""),
+            func.coalesce(ModelStateRow.proxy_version == ModelRow.version, false()).label("in_step"),
+            func.coalesce(ModelStateRow.proxy_message, "").label("proxy_message"),
             ModelStateRow.test_ok,
             ModelStateRow.test_message,
             ModelStateRow.test_ms,
             ModelStateRow.test_at,
-            func.coalesce(ModelStateRow.test_version == ModelRow.version, false()),
+            func.coalesce(ModelStateRow.test_version == ModelRow.version, false()).label("test_is_current"),
             ModelRow.version,
-            cast(ModelRow.connection, Text),
-            cast(ModelRow.config, Text),
+            cast(ModelRow.connection, Text).label("connection"),
+            cast(ModelRow.config, Text).label("config"),
         )
         .outerjoin(DefaultRow, _IS_DEFAULT)
-        .outerjoin(users, users.c.model_id == ModelRow.id)
-        .outerjoin(ModelStateRow, ModelStateRow.model_id == ModelRow.id)
+        .outerjoin(users, users.c.model_ref == ModelRow.id)
+        .outerjoin(ModelStateRow, ModelStateRow.model_ref == ModelRow.id)
         .where(*conditions)
         .order_by(ModelRow.name_key)
     )
-    return [_summary(row) for row in session.execute(statement)]
+    return [_summary(row) for row in session.execute(statement).mappings()]
 
 
-def _summary(row: Sequence[Any]) -> ModelSummary:
-    """A row of a list; its last three columns are not shown."""
-    *told, version, connection, config = row
-    found = ModelSummary(*told)
+def _summary(row: RowMapping) -> ModelSummary:
+    """A row of a list; three of its columns are not shown."""
+    told = dict(row)
+    version, connection, config = (told.pop(name) for name in ("version", "connection", "config"))
+    found = ModelSummary(**told)
     is_readable = not _column_faults(found.id, found.type, found.model_id, found.status, version)
     if is_readable and _is_content_readable(found.type, found.provider, connection, config):
         return found
@@ -336,7 +337,7 @@ def _summary(row: Sequence[Any]) -> ModelSummary:
 
 def bases_using(session: Session, model: str) -> list[KnowledgeBase]:
     """The knowledge bases that use a model, by name."""
-    users = select(BindingRow.knowledge_base_id).where(BindingRow.model_id == model)
+    users = select(BindingRow.knowledge_base_id).where(BindingRow.model_ref == model)
     return bases(session, (KnowledgeBaseRow.id.in_(users),))
 
 
@@ -348,7 +349,7 @@ def bases(session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[K
     chosen = select(KnowledgeBaseRow.id).where(*conditions)
     known = (BindingRow.knowledge_base_id.in_(chosen), BindingRow.type.in_(map(str, ModelType)))
     for binding in session.scalars(select(BindingRow).where(*known)):
-        bound[binding.knowledge_base_id][binding.type] = binding.model_id
+        bound[binding.knowledge_base_id][binding.type] = binding.model_ref
     return [KnowledgeBase(row.id, row.name, **bound[row.id], updated_at=row.updated_at) for row in rows]
 
 

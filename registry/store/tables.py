@@ -213,8 +213,8 @@ class ModelStateRow(Base):
 
     __tablename__ = "model_states"
 
-    model_id: Mapped[str] = mapped_column(
-        ForeignKey("models.id", name="model_states_model_fkey", ondelete="CASCADE"), primary_key=True
+    model_ref: Mapped[str] = mapped_column(
+        "model_id", ForeignKey("models.id", name="model_states_model_fkey", ondelete="CASCADE"), primary_key=True
     )
     proxy_version: Mapped[int | None] = mapped_column(Guarded(Integer(), None))
     proxy_epoch: Mapped[int] = mapped_column(Guarded(Integer(), 0), default=0)
@@ -240,7 +240,7 @@ class DefaultRow(Base):
     )
 
     type: Mapped[str] = mapped_column(Guarded(String(20)), primary_key=True)
-    model_id: Mapped[str] = mapped_column(Guarded(String(36)))
+    model_ref: Mapped[str] = mapped_column("model_id", Guarded(String(36)))
     status: Mapped[str] = mapped_column(Guarded(String(20)), default=Status.ACTIVE.value)
 
 
@@ -272,7 +272,7 @@ class BindingRow(Base):
         ForeignKey("knowledge_bases.id", name="bindings_knowledge_base_fkey", ondelete="CASCADE"), primary_key=True
     )
     type: Mapped[str] = mapped_column(Guarded(String(20)), primary_key=True)
-    model_id: Mapped[str] = mapped_column(Guarded(String(36)))
+    model_ref: Mapped[str] = mapped_column("model_id", Guarded(String(36)))
 
 
 class AuditRow(Base):

@@ -116,7 +116,7 @@ def test_what_is_no_change_is_noted(reg: Registry, model: str) -> None:
     """Proxy state, test results, ciphertexts and the store's secret: nothing of it needs an entry."""
     entries = reg.audit.find()
     with reg._store.note() as session:
-        session.add(ModelStateRow(model_id=model, proxy_message="noted"))
+        session.add(ModelStateRow(model_ref=model, proxy_message="noted"))
         row, store = session.get_one(ModelRow, model), session.query(StoreRow).one()
         row.api_key, row.api_key_id = "ciphertext", "key"
         store.secret, store.secret_key_id = store.secret, "key"

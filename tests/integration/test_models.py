@@ -298,7 +298,7 @@ def test_a_viewer_is_not_told_of_tests_and_of_the_proxy(reg: Registry, raw: Engi
     known = {"proxy_message": "down", "test_ok": False, "test_message": "m", "test_ms": 7, "test_at": model.created_at}
     untold = {**dict.fromkeys(known), "proxy_message": "", "in_step": True, "test_is_current": False}
     with raw.begin() as connection:
-        connection.execute(insert(ModelStateRow).values(model_id=model.id, test_version=1, **known))
+        connection.execute(insert(ModelStateRow).values(model_ref=model.id, test_version=1, **known))
     for rows in (lambda models: models.overview(), lambda models: models.defaults()):
         (seen,), (row,) = rows(reg.acting_as(VIEWER).models), rows(reg.acting_as(AUDITOR).models)
         assert {**known, "in_step": False, "test_is_current": True}.items() <= asdict(row).items()
