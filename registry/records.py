@@ -38,7 +38,7 @@ class FrozenDict(dict[str, Any]):
         return FrozenDict, (dict(self),)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class Model:
     """A registered model.
 
@@ -69,7 +69,7 @@ class Model:
         return f"<Model {self.name!r}: {self.type} {self.model_id!r} of {self.provider}, {self.status}{star}>"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSummary:
     """A model as a row of the list: what a table shows, cheap to load by the thousand."""
 

@@ -69,7 +69,10 @@ def uses(store: Store, vault: Vault) -> tuple[KeyUse, ...]:
     ring = vault.key_ids
     foreign = sorted({*counts, *([secret] if secret else [])} - {*ring})
     places = {key_id: place for place, key_id in enumerate(ring, start=1)}
-    return tuple(KeyUse(id, places.get(id), counts.get(id, 0), id == secret) for id in (*ring, *foreign))
+    return tuple(
+        KeyUse(key_id=id, position=places.get(id), api_keys=counts.get(id, 0), store_secret=id == secret)
+        for id in (*ring, *foreign)
+    )
 
 
 def _finish(change: Change, keyring: Keyring, rotated: int, current: int) -> RotationReport:
@@ -88,7 +91,7 @@ def _finish(change: Change, keyring: Keyring, rotated: int, current: int) -> Rot
         context = {"key_id": keyring.key_id, "rotated": rotated, "unreadable": len(unreadable)}
         target = Target(TargetKind.REGISTRY, head.registry_id, "encryption keys")
         change.log(Action.KEYS_ROTATE, target, context=context)
-    return RotationReport(keyring.key_id, rotated, current, unreadable)
+    return RotationReport(keyring.key_id, rotated=rotated, already_current=current, unreadable=unreadable)
 
 
 def _counts(session: Session) -> dict[str, int]:

@@ -187,7 +187,14 @@ def result(kind: str, latency_ms: int, details: Mapping[str, Any], **words: Any)
     """The outcome, with the message of its kind filled in with these words."""
     stage, message = KINDS[kind]
     told = message.format(**{"more": "", **words})
-    return TestResult(kind == "ok", stage, kind, told, latency_ms, FrozenDict(details))
+    return TestResult(
+        ok=kind == "ok",
+        stage=stage,
+        kind=kind,
+        message=told,
+        latency_ms=latency_ms,
+        details=FrozenDict(details),
+    )
 
 
 def _proxys_own(status: int, body: str) -> str:

@@ -142,7 +142,17 @@ def _foreign(entry: Entry, wanted: Wanted | None) -> Task:
         why = "Not made by this registry, which has no such model."
     name = wanted.name if wanted else ""
     is_adoptable = entry.registry is None and (wanted is None or wanted.served is not None)
-    return Task(SyncStep(entry.alias, "foreign", why, name, None, False, (entry.id,), is_adoptable), wanted)
+    step = SyncStep(
+        alias=entry.alias,
+        reason="foreign",
+        why=why,
+        name=name,
+        model=None,
+        adds=False,
+        deletes=(entry.id,),
+        adoptable=is_adoptable,
+    )
+    return Task(step, wanted)
 
 
 def _edits(entry: Entry, registered: Registration) -> list[str]:
@@ -163,8 +173,15 @@ def _task(
     adds: Registration | None = None,
     epoch: int | None = None,
 ) -> Task:
-    name, model = (wanted.name, wanted.id) if wanted else ("", None)
-    step = SyncStep(alias, reason, why, name, model, adds is not None, tuple(entry.id for entry in deletes))
+    step = SyncStep(
+        alias=alias,
+        reason=reason,
+        why=why,
+        name=wanted.name if wanted else "",
+        model=wanted.id if wanted else None,
+        adds=adds is not None,
+        deletes=tuple(entry.id for entry in deletes),
+    )
     return Task(step, wanted, adds, epoch)
 
 

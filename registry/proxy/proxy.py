@@ -59,7 +59,7 @@ class Proxy:
         follower = self._ready()
         wanted, tasks = follower.compared()
         steps = tuple(task.step for task in tasks)
-        return SyncPlan(follower.url, steps, len(wanted) - count_behind(steps), len(wanted))
+        return SyncPlan(follower.url, steps, in_step=len(wanted) - count_behind(steps), models=len(wanted))
 
     @changes(Role.ADMIN)
     def sync(

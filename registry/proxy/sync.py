@@ -96,7 +96,9 @@ class Follower:
         foreign = tuple(task.step for task in chosen if task.step.reason == "foreign")
         failed = tuple(SyncFailure(step, message) for step, message in failures.items())
         behind = plan.count_behind([*failures, *(task.step for task in left)])
-        return SyncReport(tuple(applied), failed, foreign, len(wanted) - behind, len(wanted))
+        return SyncReport(
+            applied=tuple(applied), failed=failed, foreign=foreign, in_step=len(wanted) - behind, models=len(wanted)
+        )
 
     def push(self, id: str) -> str:
         """Bring one model's alias up to date after a change; gives what kept it from that, and never fails."""

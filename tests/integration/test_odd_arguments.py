@@ -60,7 +60,22 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def _record(id: Any) -> Model:
     """A record that no registry made."""
     kind, status = ModelType.NER, Status.ACTIVE
-    return Model(id, kind, "openai", "Odd", "gpt-4o", None, {}, {}, status, False, False, 1, NOW, NOW)
+    return Model(
+        id=id,
+        type=kind,
+        provider="openai",
+        name="Odd",
+        model_id="gpt-4o",
+        api_endpoint=None,
+        connection={},
+        config={},
+        status=status,
+        is_default=False,
+        has_api_key=False,
+        version=1,
+        created_at=NOW,
+        updated_at=NOW,
+    )
 
 
 ODD: dict[str, Any] = {

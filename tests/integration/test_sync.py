@@ -693,7 +693,8 @@ def test_the_id_of_an_entry_belongs_to_what_is_registered() -> None:
 def test_keys_are_in_no_repr(fake_proxy: FakeProxy) -> None:
     """Of what is to be registered, and of the connection to the proxy."""
     new = plan.registration("m", 0, {"api_key": CANARY}, "chat", "r", b"s" * 32)
-    task = plan.Task(SyncStep("a", "missing", "", "", None, True, ()), plan.Wanted("m", "n", 1, served=new), new)
+    step = SyncStep(alias="a", reason="missing", why="", name="", model=None, adds=True, deletes=())
+    task = plan.Task(step, plan.Wanted("m", "n", 1, served=new), new)
     assert CANARY not in repr(task) + repr(ProxyApi(fake_proxy.url, SecretStr(CANARY)))
 
 

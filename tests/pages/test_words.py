@@ -42,7 +42,22 @@ def test_the_last_test_in_short(ok: bool | None, past: dict[str, float], said: s
     now = datetime.now(UTC)
     tested_at = None if ok is None else now - timedelta(**past)
     row = ModelSummary(
-        *("id", "Name", "ner", "openai", "m", "active", False, True, 0, now), True, "", ok, "", 1, tested_at
+        id="id",
+        name="Name",
+        type="ner",
+        provider="openai",
+        model_id="m",
+        status="active",
+        is_default=False,
+        has_api_key=True,
+        used_by=0,
+        updated_at=now,
+        in_step=True,
+        proxy_message="",
+        test_ok=ok,
+        test_message="",
+        test_ms=1,
+        test_at=tested_at,
     )
     assert said == last_test(row, now)
 
