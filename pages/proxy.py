@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from registry import Registry, Role, SyncPlan, SyncReport, SyncStep
 from registry.errors import ProxyError, RegistryError, SettingsError
+from registry.proxy.records import Reason
 
 from pages.ui import tables
 from pages.ui.feedback import flash, plain, told
@@ -75,7 +76,7 @@ def _summary(plan: SyncPlan) -> None:
 
 
 def _steps(reg: Registry, steps: Sequence[SyncStep], *, may_change: bool) -> None:
-    is_foreign = all(step.reason == "foreign" for step in steps)
+    is_foreign = all(step.reason == Reason.FOREIGN for step in steps)
     st.header("Not from this registry" if is_foreign else "What differs", anchor=False)
     bar = tables.bar()
     selected = _table(steps)

@@ -25,6 +25,43 @@ class Status(StrEnum):
     DEPRECATED = "deprecated"
 
 
+class Stage(StrEnum):
+    """How far a connection test comes, in this order."""
+
+    ENDPOINT = "endpoint"
+    SIGN_IN = "sign_in"
+    MODEL = "model"
+    CAPABILITY = "capability"
+
+
+class Kind(StrEnum):
+    """What a connection test found."""
+
+    OK = "ok"
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    REDIRECTED = "redirected"
+    ELSEWHERE = "elsewhere"
+    NOT_SENT = "not_sent"
+    UNSAFE = "unsafe"
+    PROVIDER_DOWN = "provider_down"
+    BAD_ANSWER = "bad_answer"
+    UNREADABLE = "unreadable"
+    PROXY_DOWN = "proxy_down"
+    WRONG_MASTER_KEY = "wrong_master_key"
+    WRONG_KEY = "wrong_key"
+    FORBIDDEN = "forbidden"
+    NOT_REGISTERED = "not_registered"
+    NO_MODEL = "no_model"
+    RATE_LIMITED = "rate_limited"
+    REFUSED = "refused"
+    WRONG_TYPE = "wrong_type"
+    WRONG_DIMENSIONS = "wrong_dimensions"
+    EMPTY_REPLY = "empty_reply"
+    INVALID_JSON = "invalid_json"
+
+
 class FrozenDict(dict[str, Any]):
     """A dict that refuses to change; unlike a mapping proxy it can be copied, pickled and written as JSON."""
 
@@ -104,8 +141,8 @@ class TestResult:
 
     Attributes:
         ok: it works, with what is configured.
-        stage: how far it came: ``endpoint``, ``sign_in``, ``model``, ``capability``; of a failed test, where it failed.
-        kind: what went wrong, such as ``wrong_key``, to be told apart by code; ``ok`` where nothing did.
+        stage: how far it came; of a failed test, where it failed.
+        kind: what went wrong, to be told apart by code; ``ok`` where nothing did.
         message: for the administrator: what came out, or what is wrong and what to do.
         latency_ms: how long the call took.
         details: what was measured, such as ``dimensions`` and ``norm`` of a vector, or ``preview`` of a reply.
@@ -117,8 +154,8 @@ class TestResult:
     __test__ = False  # pytest: the name is the design's
 
     ok: bool
-    stage: str
-    kind: str
+    stage: Stage
+    kind: Kind
     message: str
     latency_ms: int
     details: Mapping[str, Any]

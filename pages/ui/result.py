@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import streamlit as st
-from registry.records import TestResult
+from registry.records import Kind, TestResult
 
 from pages.ui.feedback import plain
 from pages.ui.words import FAILS, STAGES, WORKS, duration
@@ -77,7 +77,7 @@ def show_outdated() -> None:
 
 def measured(result: TestResult) -> int | None:
     """The dimensions that a model really has, where others are configured."""
-    found: int | None = result.details["dimensions"] if result.kind == "wrong_dimensions" else None
+    found: int | None = result.details["dimensions"] if result.kind == Kind.WRONG_DIMENSIONS else None
     return found
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from registry.audit.records import Action
 from registry.catalog.specs import CONFIGS
-from registry.proxy.records import SyncStep
-from registry.records import ModelSummary, ModelType, Status
+from registry.proxy.records import Reason, SyncStep
+from registry.records import Kind, ModelSummary, ModelType, Stage, Status
 
 TYPES = {ModelType.EMBEDDING: "Embedding", ModelType.GENERATION: "Generation", ModelType.NER: "NER"}
 STATUSES = {Status.ACTIVE: "Active", Status.INACTIVE: "Inactive", Status.DEPRECATED: "Deprecated"}
@@ -32,7 +33,38 @@ TESTS = {True: "Works", False: "Fails"}
 _SHORT = {"day": "d", "hour": "h", "minute": "min"}
 _DAY = 86_400_000  # milliseconds
 TEST_COLORS = {True: "green", False: "red"}
-STAGES = {"endpoint": "Endpoint", "sign_in": "Sign-in", "model": "Model", "capability": "Capability"}
+STAGES = {
+    Stage.ENDPOINT: "Endpoint",
+    Stage.SIGN_IN: "Sign-in",
+    Stage.MODEL: "Model",
+    Stage.CAPABILITY: "Capability",
+}
+KINDS: Mapping[str, str] = {
+    Kind.OK: "works",
+    Kind.UNREACHABLE: "unreachable",
+    Kind.TLS: "no secure connection",
+    Kind.TIMEOUT: "no answer in time",
+    Kind.REDIRECTED: "redirected",
+    Kind.ELSEWHERE: "led elsewhere",
+    Kind.NOT_SENT: "not sent",
+    Kind.UNSAFE: "address refused",
+    Kind.PROVIDER_DOWN: "provider down",
+    Kind.BAD_ANSWER: "not a model's answer",
+    Kind.UNREADABLE: "unreadable answer",
+    Kind.PROXY_DOWN: "proxy down",
+    Kind.WRONG_MASTER_KEY: "wrong master key",
+    Kind.WRONG_KEY: "wrong key",
+    Kind.FORBIDDEN: "forbidden",
+    Kind.NOT_REGISTERED: "not on the proxy",
+    Kind.NO_MODEL: "no such model",
+    Kind.RATE_LIMITED: "rate limited",
+    Kind.REFUSED: "refused",
+    Kind.WRONG_TYPE: "wrong type",
+    Kind.WRONG_DIMENSIONS: "wrong dimensions",
+    Kind.EMPTY_REPLY: "empty reply",
+    Kind.INVALID_JSON: "invalid JSON",
+}
+"""What a connection test found, as the second half of “Fails: …”."""
 WORKS = ":green[:material/check_circle:"
 FAILS = ":red[:material/cancel:"
 """Marks of what works and what does not, each the beginning of a coloured text."""
@@ -40,31 +72,31 @@ FAILS = ":red[:material/cancel:"
 IN_STEP, WAITING, FAILED = "In step", "Waiting", "Failed"
 PROXY_COLORS = {IN_STEP: "green", WAITING: "orange", FAILED: "red"}
 
-ACTIONS = {
-    "model:create": "Model registered",
-    "model:update": "Model edited",
-    "model:set_status": "Status changed",
-    "model:set_default": "Default chosen",
-    "model:clear_default": "Default cleared",
-    "model:delete": "Model deleted",
-    "model:test": "Connection tested",
-    "knowledge_base:bind": "Knowledge base bound",
-    "knowledge_base:reassign": "Knowledge base moved",
-    "knowledge_base:remove": "Knowledge base removed",
-    "proxy:sync": "Proxy synchronised",
-    "proxy:adopt": "Proxy entry adopted",
-    "keys:rotate": "Keys rotated",
+ACTIONS: Mapping[str, str] = {
+    Action.MODEL_CREATE: "Model registered",
+    Action.MODEL_UPDATE: "Model edited",
+    Action.MODEL_SET_STATUS: "Status changed",
+    Action.MODEL_SET_DEFAULT: "Default chosen",
+    Action.MODEL_CLEAR_DEFAULT: "Default cleared",
+    Action.MODEL_DELETE: "Model deleted",
+    Action.MODEL_TEST: "Connection tested",
+    Action.KNOWLEDGE_BASE_BIND: "Knowledge base bound",
+    Action.KNOWLEDGE_BASE_REASSIGN: "Knowledge base moved",
+    Action.KNOWLEDGE_BASE_REMOVE: "Knowledge base removed",
+    Action.PROXY_SYNC: "Proxy synchronised",
+    Action.PROXY_ADOPT: "Proxy entry adopted",
+    Action.KEYS_ROTATE: "Keys rotated",
 }
 
-STEP_REASONS = {
-    "missing": "Missing",
-    "outdated": "Outdated",
-    "duplicate": "Duplicate",
-    "orphaned": "Orphaned",
-    "edited": "Edited by hand",
-    "leftover": "Left behind",
-    "refused": "Not possible",
-    "foreign": "Foreign",
+STEP_REASONS: Mapping[str, str] = {
+    Reason.MISSING: "Missing",
+    Reason.OUTDATED: "Outdated",
+    Reason.DUPLICATE: "Duplicate",
+    Reason.ORPHANED: "Orphaned",
+    Reason.EDITED: "Edited by hand",
+    Reason.LEFTOVER: "Left behind",
+    Reason.REFUSED: "Not possible",
+    Reason.FOREIGN: "Foreign",
 }
 
 _FIELDS = {
@@ -94,7 +126,7 @@ def field_label(path: str) -> str:
 
 def effect(step: SyncStep) -> str:
     """What a sync does about a difference."""
-    if step.reason == "foreign":
+    if step.reason == Reason.FOREIGN:
         return "leaves it alone"
     doing = ["registers it"] if step.adds else []
     doing += [f"removes {counted(len(step.deletes), 'entry', 'entries')}"] if step.deletes else []
@@ -147,7 +179,8 @@ def last_test(row: ModelSummary, now: datetime) -> str | None:
 
 def outcome(context: Mapping[str, Any]) -> str:
     """How a connection test went, from the context of its audit entry: ``Fails: wrong key, 95 ms``."""
-    how = "" if context.get("ok") else f": {str(context.get('kind', '')).replace('_', ' ')}"
+    kind = str(context.get("kind", ""))
+    how = "" if context.get("ok") else f": {KINDS.get(kind, kind.replace('_', ' '))}"
     took = context.get("latency_ms")
     told = f", {duration(took)}" if isinstance(took, int) and 0 <= took < _DAY else ""
     return f"{TESTS[bool(context.get('ok'))]}{how}{told}"

@@ -13,10 +13,19 @@ from sqlalchemy.orm import Session
 
 from registry.actors import Actor
 from registry.audit import chain
-from registry.audit.actions import Action, Target
 from registry.audit.chain import Changes
+from registry.audit.records import Action, TargetKind
 from registry.store.store import Store
 from registry.store.tables import StoreRow
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an entry is about, with its name as it is at the time."""
+
+    kind: TargetKind
+    id: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

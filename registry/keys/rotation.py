@@ -15,8 +15,8 @@ from sqlalchemy import Row, Select, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from registry.actors import Actor
-from registry.audit.actions import Action, Target, TargetKind
-from registry.audit.change import Change, changing
+from registry.audit.change import Change, Target, changing
+from registry.audit.records import Action, TargetKind
 from registry.errors import DecryptionError
 from registry.keys.keyring import Keyring
 from registry.keys.records import KeyUse, RotationReport

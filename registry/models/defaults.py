@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from registry.audit.actions import Action, Target, TargetKind
-from registry.audit.change import Change
+from registry.audit.change import Change, Target
+from registry.audit.records import Action, TargetKind
 from registry.errors import DefaultModelError, InactiveModelError
 from registry.models import editing
 from registry.records import ModelType, Status

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from registry.audit.actions import Action, Target, TargetKind
-from registry.audit.change import Change, diff
+from registry.audit.change import Change, Target, diff
+from registry.audit.records import Action, TargetKind
 from registry.catalog import validation
 from registry.catalog.call import called
 from registry.catalog.specs import ModelCreate, name_key

@@ -10,8 +10,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from registry.actors import BOUND, Actor, Role, changes, reads
-from registry.audit.actions import Action, Target, TargetKind
-from registry.audit.change import Change, changing, diff
+from registry.audit.change import Change, Target, changing, diff
+from registry.audit.records import Action, TargetKind
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.errors import ContractError, InactiveModelError, InvalidInputError, NotFoundError

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, reads
-from registry.audit.actions import Action
 from registry.audit.change import changing, diff
+from registry.audit.records import Action
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from registry.actors import Actor
-from registry.audit.actions import Action, Target, TargetKind
-from registry.audit.change import Change, changing
+from registry.audit.change import Change, Target, changing
+from registry.audit.records import Action, TargetKind
 from registry.catalog import call, validation
 from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy

@@ -7,101 +7,98 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from registry.records import FrozenDict, TestResult
+from registry.records import FrozenDict, Kind, Stage, TestResult
 
-STAGES: Final = ("endpoint", "sign_in", "model", "capability")
-_ENDPOINT, _SIGN_IN, _MODEL, _CAPABILITY = STAGES
-
-KINDS: Final[Mapping[str, tuple[str, str]]] = {
-    "ok": (_CAPABILITY, "It works{more}."),
-    "unreachable": (
-        _ENDPOINT,
+MESSAGES: Final[Mapping[Kind, tuple[Stage, str]]] = {
+    Kind.OK: (Stage.CAPABILITY, "It works{more}."),
+    Kind.UNREACHABLE: (
+        Stage.ENDPOINT,
         "{where} cannot be reached{by}. Check the endpoint's host and port, and that the server runs there.",
     ),
-    "tls": (
-        _ENDPOINT,
+    Kind.TLS: (
+        Stage.ENDPOINT,
         "No secure connection to {where}: its certificate is not trusted here, or it speaks no TLS. "
         "Check that the endpoint's https:// is right, and the server's certificate.",
     ),
-    "timeout": (
-        _ENDPOINT,
+    Kind.TIMEOUT: (
+        Stage.ENDPOINT,
         "No answer within {seconds:g} seconds. Test again: a model may have to be loaded first. "
         "If it stays so, check the endpoint and the server's load.",
     ),
-    "redirected": (
-        _ENDPOINT,
+    Kind.REDIRECTED: (
+        Stage.ENDPOINT,
         "{where} redirects to another address, which is not followed with a key. Enter the final address as endpoint.",
     ),
-    "elsewhere": (
-        _ENDPOINT,
+    Kind.ELSEWHERE: (
+        Stage.ENDPOINT,
         "The call was meant to go to another address than the endpoint, so it was not sent. Look for a setting of "
         "LiteLLM in the environment, such as USE_LITELLM_PROXY, and remove it.",
     ),
-    "not_sent": (_ENDPOINT, "LiteLLM did not send the call. Its message says why."),
-    "unsafe": (
-        _ENDPOINT,
+    Kind.NOT_SENT: (Stage.ENDPOINT, "LiteLLM did not send the call. Its message says why."),
+    Kind.UNSAFE: (
+        Stage.ENDPOINT,
         "The endpoint's name leads to an address that the outbound policy refuses. Nothing was sent. "
         "Enter the address of the model's own server.",
     ),
-    "provider_down": (
-        _ENDPOINT,
+    Kind.PROVIDER_DOWN: (
+        Stage.ENDPOINT,
         "{where} answers, but with an error of its own. Wait and test again; see the provider's status page, or the "
         "server's log.",
     ),
-    "bad_answer": (
-        _ENDPOINT,
+    Kind.BAD_ANSWER: (
+        Stage.ENDPOINT,
         "{where} answers, but not as a model does. Check the endpoint's path and the provider: this may be a web page "
         "or another service.",
     ),
-    "unreadable": (
-        _ENDPOINT,
+    Kind.UNREADABLE: (
+        Stage.ENDPOINT,
         "{where} answers, but with what takes too long or too much memory to read. Check the endpoint's path and the "
         "provider: this may be another service.",
     ),
-    "proxy_down": (
-        _ENDPOINT,
+    Kind.PROXY_DOWN: (
+        Stage.ENDPOINT,
         "The LiteLLM proxy cannot be reached, or is not working. Check LITELLM_PROXY_URL, and that the proxy runs.",
     ),
-    "wrong_master_key": (
-        _SIGN_IN,
+    Kind.WRONG_MASTER_KEY: (
+        Stage.SIGN_IN,
         "The LiteLLM proxy refuses the master key. Set LITELLM_MASTER_KEY to the one that the proxy was started with.",
     ),
-    "wrong_key": (_SIGN_IN, "{where} refuses the API key. Enter a valid key of this provider."),
-    "forbidden": (
-        _SIGN_IN,
+    Kind.WRONG_KEY: (Stage.SIGN_IN, "{where} refuses the API key. Enter a valid key of this provider."),
+    Kind.FORBIDDEN: (
+        Stage.SIGN_IN,
         "{where} knows the key but does not let it use this model. Give the key the right to, or use another key.",
     ),
-    "not_registered": (_MODEL, "The LiteLLM proxy does not serve this model yet. Sync it on the page Proxy."),
-    "no_model": (
-        _MODEL,
+    Kind.NOT_REGISTERED: (Stage.MODEL, "The LiteLLM proxy does not serve this model yet. Sync it on the page Proxy."),
+    Kind.NO_MODEL: (
+        Stage.MODEL,
         "{where} has no such model or deployment. Check the model id, letter by letter, and the endpoint's path.",
     ),
-    "rate_limited": (
-        _MODEL,
+    Kind.RATE_LIMITED: (
+        Stage.MODEL,
         "{where} takes no more calls now: the rate limit or the credit is used up. Wait and test again, or check the "
         "account's limits.",
     ),
-    "refused": (_MODEL, "{where} refuses the request (status {status}). Its answer says why."),
-    "wrong_type": (
-        _CAPABILITY,
+    Kind.REFUSED: (Stage.MODEL, "{where} refuses the request (status {status}). Its answer says why."),
+    Kind.WRONG_TYPE: (
+        Stage.CAPABILITY,
         "This model is not of the type {type}. Check the model id, or register it under its own type.",
     ),
-    "wrong_dimensions": (
-        _CAPABILITY,
+    Kind.WRONG_DIMENSIONS: (
+        Stage.CAPABILITY,
         "Its vectors have {measured:,} dimensions, but {configured:,} are configured. Set Dimensions to {measured}.",
     ),
-    "empty_reply": (
-        _CAPABILITY,
+    Kind.EMPTY_REPLY: (
+        Stage.CAPABILITY,
         "It answers, but with an empty text. Test again; if it stays so, check that this model writes text, and that "
         "max output tokens leaves room for it.",
     ),
-    "invalid_json": (
-        _CAPABILITY,
+    Kind.INVALID_JSON: (
+        Stage.CAPABILITY,
         "It answers, but not with valid JSON. Use a model that can, or set Response format to text.",
     ),
 }
 
-UNQUOTED: Final = ("wrong_master_key", "not_registered")
+UNQUOTED: Final = (Kind.WRONG_MASTER_KEY, Kind.NOT_REGISTERED)
 """Where the proxy's own words add nothing, and tell part of its key."""
 
 _LIMITS = re.compile(r"No deployments available", re.I)
@@ -120,7 +117,13 @@ _NO_MODEL = re.compile(
 )
 _LITELLM_BEFORE = re.compile(r"^((litellm\.)?(\w+Error: |litellm\.\w+: )+(\w+Exception( \w+)? - )?)+")
 _LITELLM_AFTER: Final = "LiteLLM: model group "
-_BY_STATUS: Final = {401: "wrong_key", 403: "forbidden", 404: "no_model", 408: "timeout", 429: "rate_limited"}
+_BY_STATUS: Final = {
+    401: Kind.WRONG_KEY,
+    403: Kind.FORBIDDEN,
+    404: Kind.NO_MODEL,
+    408: Kind.TIMEOUT,
+    429: Kind.RATE_LIMITED,
+}
 _TLS = re.compile(r"\[SSL: |certificate verify failed|CERTIFICATE_VERIFY", re.I)
 _NO_CONNECTION = re.compile(r"Connection error\.|Cannot connect to host|Connect call failed|Name or service not", re.I)
 _NOT_JSON = re.compile(
@@ -130,25 +133,25 @@ _NOT_JSON = re.compile(
 )
 
 
-def kind_of_answer(status: int, body: str) -> str:
+def kind_of_answer(status: int, body: str) -> Kind:
     """What an answer of a provider means, by its status and, where providers differ, its text."""
     page = body.lstrip()[:1] == "<"
     if status in (401, 403):
         return _BY_STATUS[status]
     if page and status < 500:
-        return "bad_answer"
+        return Kind.BAD_ANSWER
     if status >= 400 and _WRONG_TYPE.search(body):
-        return "wrong_type"
+        return Kind.WRONG_TYPE
     if status == 400 and _BAD_KEY.search(body):
-        return "wrong_key"
+        return Kind.WRONG_KEY
     if status in (400, 422) and _NO_MODEL.search(body):
-        return "no_model"
+        return Kind.NO_MODEL
     if status >= 500:
-        return "provider_down"
-    return _BY_STATUS.get(status, "refused" if status >= 400 else "bad_answer")
+        return Kind.PROVIDER_DOWN
+    return _BY_STATUS.get(status, Kind.REFUSED if status >= 400 else Kind.BAD_ANSWER)
 
 
-def kind_from_proxy(status: int, body: str) -> str:
+def kind_from_proxy(status: int, body: str) -> Kind:
     """What an answer of the LiteLLM proxy means: its own refusal, or what it tells of the provider's."""
     of_provider = "litellm." in body or "model group" in body.lower()
     if not of_provider:
@@ -156,10 +159,10 @@ def kind_from_proxy(status: int, body: str) -> str:
     if status < 500 and not _NOT_JSON.search(body):
         return kind_of_answer(status, body)
     if _TLS.search(body):
-        return "tls"
+        return Kind.TLS
     if _NO_CONNECTION.search(body):
-        return "unreachable"
-    return "bad_answer" if _NOT_JSON.search(body) else kind_of_answer(status, body)
+        return Kind.UNREACHABLE
+    return Kind.BAD_ANSWER if _NOT_JSON.search(body) else kind_of_answer(status, body)
 
 
 def is_cooling_down(status: int, body: str) -> bool:
@@ -183,12 +186,12 @@ def words(body: str) -> str:
         body = said
 
 
-def result(kind: str, latency_ms: int, details: Mapping[str, Any], **words: Any) -> TestResult:
+def result(kind: Kind, latency_ms: int, details: Mapping[str, Any], **words: Any) -> TestResult:
     """The outcome, with the message of its kind filled in with these words."""
-    stage, message = KINDS[kind]
+    stage, message = MESSAGES[kind]
     told = message.format(**{"more": "", **words})
     return TestResult(
-        ok=kind == "ok",
+        ok=kind is Kind.OK,
         stage=stage,
         kind=kind,
         message=told,
@@ -197,11 +200,11 @@ def result(kind: str, latency_ms: int, details: Mapping[str, Any], **words: Any)
     )
 
 
-def _proxys_own(status: int, body: str) -> str:
+def _proxys_own(status: int, body: str) -> Kind:
     if _NOT_REGISTERED.search(body):
-        return "not_registered"
+        return Kind.NOT_REGISTERED
     if status in (401, 403):
-        return "wrong_master_key"
+        return Kind.WRONG_MASTER_KEY
     if is_cooling_down(status, body):
-        return "rate_limited"
-    return "proxy_down" if status >= 500 or body.lstrip()[:1] != "{" else kind_of_answer(status, body)
+        return Kind.RATE_LIMITED
+    return Kind.PROXY_DOWN if status >= 500 or body.lstrip()[:1] != "{" else kind_of_answer(status, body)

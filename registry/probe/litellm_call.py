@@ -21,7 +21,7 @@ from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
 from registry.probe import diagnosis
 from registry.probe.scrub import scrub
-from registry.records import ModelType
+from registry.records import Kind, ModelType
 
 if TYPE_CHECKING:
     import httpx
@@ -185,14 +185,14 @@ def _sdk_client(prefix: str, params: Mapping[str, Any], client: httpx.Client) ->
     return once(base_url=params["api_base"], organization=params.get("organization"), **shared)
 
 
-def _kind(call: Call, heard: _Heard) -> str:
+def _kind(call: Call, heard: _Heard) -> Kind:
     exchange = heard.exchange
     if exchange is None:
-        return "not_sent"
+        return Kind.NOT_SENT
     if exchange.failure:
         if call.by_proxy and exchange.failure not in ("timeout", "elsewhere"):
-            return "proxy_down"
-        return {"dns": "unreachable", "broken": "bad_answer"}.get(exchange.failure, exchange.failure)
+            return Kind.PROXY_DOWN
+        return Kind.BAD_ANSWER if exchange.failure == "broken" else Kind(exchange.failure)
     read = diagnosis.kind_from_proxy if call.by_proxy else diagnosis.kind_of_answer
     return read(exchange.status, heard.said)
 
@@ -210,16 +210,16 @@ def _measured_vector(call: Call, heard: _Heard) -> dict[str, Any]:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         vector = []
     if not vector or not all(map(math.isfinite, vector)):
-        return _failed(call, heard, "bad_answer")
+        return _failed(call, heard, Kind.BAD_ANSWER)
     config, norm = {"dimensions": len(vector), **call.config}, round(math.hypot(*vector), 6)
     details = {"dimensions": len(vector), "norm": norm}
     if len(vector) != config["dimensions"]:
         words = {"measured": len(vector), "configured": config["dimensions"]}
-        return {"kind": "wrong_dimensions", "details": details, "words": words}
+        return {"kind": Kind.WRONG_DIMENSIONS, "details": details, "words": words}
     more = f": vectors of {len(vector):,} dimensions"
     if config["normalize"] and not math.isclose(norm, 1, abs_tol=0.01):
         more += f". They come with the length {norm:g}, not 1: whoever stores them must normalize them"
-    return {"kind": "ok", "details": details, "words": {"more": more}}
+    return {"kind": Kind.OK, "details": details, "words": {"more": more}}
 
 
 def _measured_text(call: Call, heard: _Heard) -> dict[str, Any]:
@@ -227,12 +227,12 @@ def _measured_text(call: Call, heard: _Heard) -> dict[str, Any]:
         message = heard.answer.choices[0].message
         text = str(message.content or getattr(message, "reasoning_content", None) or "")[:MOST_READ].strip()
     except (AttributeError, IndexError, TypeError):
-        return _failed(call, heard, "bad_answer")
+        return _failed(call, heard, Kind.BAD_ANSWER)
     if not text:
-        return _failed(call, heard, "empty_reply")
+        return _failed(call, heard, Kind.EMPTY_REPLY)
     details = {"preview": scrub(text, map(SecretStr, call.secrets), _PREVIEW)}
     is_refused = call.config.get("response_format") == "json" and not _is_json(text)
-    return {"kind": "invalid_json" if is_refused else "ok", "details": details}
+    return {"kind": Kind.INVALID_JSON if is_refused else Kind.OK, "details": details}
 
 
 def _is_json(text: str) -> bool:
@@ -247,7 +247,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _failed(call: Call, heard: _Heard, kind: str) -> dict[str, Any]:
+def _failed(call: Call, heard: _Heard, kind: Kind) -> dict[str, Any]:
     said = diagnosis.words(heard.said) if heard.answer is None and kind not in diagnosis.UNQUOTED else ""
     shown = scrub(said, map(SecretStr, call.secrets))
     return {"kind": kind, "details": {"answer": shown} if shown else {}}

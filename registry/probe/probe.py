@@ -25,7 +25,7 @@ from registry.probe import diagnosis
 from registry.probe.litellm_call import Call
 from registry.probe.process import Said, Warm
 from registry.probe.scrub import MAX_LENGTH, scrub
-from registry.records import ModelType, TestResult
+from registry.records import Kind, ModelType, TestResult
 
 SECONDS: Final = {ModelType.EMBEDDING: 10, ModelType.GENERATION: 15, ModelType.NER: 15}
 COOL_DOWN: Final = 5.5
@@ -72,7 +72,7 @@ Short = Annotated[str, StringConstraints(max_length=MAX_LENGTH)]
 class Finding:
     """What came of a call, with the words that the message of its kind needs."""
 
-    kind: str
+    kind: Kind
     latency_ms: NonNegativeInt = 0
     status: NonNegativeInt = 0
     details: dict[str, int | float | Short] = dataclasses.field(default_factory=dict)
@@ -121,7 +121,7 @@ def run(
             return _told(spec, _call(spec, params, secrets, None), wait)
     except ProxyError as error:
         shown = scrub(error.message, secrets)
-        return diagnosis.result("proxy_down", 0, {"answer": shown} if shown else {})
+        return diagnosis.result(Kind.PROXY_DOWN, 0, {"answer": shown} if shown else {})
 
 
 def _is_installed() -> bool:
@@ -158,7 +158,7 @@ def _told(spec: ModelCreate, call: Call, wait: Callable[[float], None]) -> TestR
     try:
         return diagnosis.result(found.kind, found.latency_ms, found.details, **found.words | shared)
     except (KeyError, TypeError, ValueError):  # not the words that its kind needs
-        return diagnosis.result("unreadable", found.latency_ms, {}, **shared)
+        return diagnosis.result(Kind.UNREADABLE, found.latency_ms, {}, **shared)
 
 
 def _found(call: Call) -> Finding:
@@ -177,10 +177,10 @@ def _read(said: Said, latency_ms: int) -> Finding:
     """What a call's process said last; of one that was ended before, how far it came."""
     with_answer = "" in said.values
     try:
-        found = TypeAdapter(Finding).validate_python(said.values[-1] if said.is_whole else None)
+        found: Finding = TypeAdapter(Finding).validate_python(said.values[-1] if said.is_whole else None)
     except (ValidationError, IndexError):
-        return Finding("unreadable" if with_answer else "timeout", latency_ms)
-    return found if found.kind in diagnosis.KINDS else Finding("unreadable", latency_ms)
+        return Finding(Kind.UNREADABLE if with_answer else Kind.TIMEOUT, latency_ms)
+    return found
 
 
 def _given(connection: Mapping[str, str | None]) -> dict[str, str]:

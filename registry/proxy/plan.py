@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from registry.proxy.admin import Entry, Registration
-from registry.proxy.records import SyncStep
+from registry.proxy.records import Reason, SyncStep
 
 OURS = "db-"
 TEMPORARY = "db-test-"
@@ -99,35 +99,36 @@ def compared(wanted: Sequence[Wanted], entries: Iterable[Entry], registry: str) 
 
 def count_behind(steps: Sequence[SyncStep]) -> int:
     """How many models are not in step. What is foreign or orphaned belongs to none, or is not ours to judge."""
-    return len({step.model for step in steps if step.model is not None and step.reason != "foreign"})
+    return len({step.model for step in steps if step.model is not None and step.reason != Reason.FOREIGN})
 
 
 def _unwanted(alias: str, wanted: Wanted | None, ours: Sequence[Entry]) -> Task | None:
     if not ours or (alias.startswith(TEMPORARY) and _age(alias) < _STALE_SECONDS):
         return None
     if alias.startswith(TEMPORARY):
-        return _task(alias, wanted, "leftover", "Left behind by a connection test that was cut off.", ours)
+        return _task(alias, wanted, Reason.LEFTOVER, "Left behind by a connection test that was cut off.", ours)
     why = "The model is inactive." if wanted else "Its model was deleted."
-    return _task(alias, wanted, "orphaned", why, ours)
+    return _task(alias, wanted, Reason.ORPHANED, why, ours)
 
 
 def _due(wanted: Wanted, ours: Sequence[Entry]) -> Task | None:
     alias = alias_of(wanted.id)
     if wanted.served is None:
-        return _task(alias, wanted, "refused", wanted.problem, ours if wanted.barred else ())
+        return _task(alias, wanted, Reason.REFUSED, wanted.problem, ours if wanted.barred else ())
     current = next((entry for entry in ours if entry.id == wanted.served.id), None)
     others = [entry for entry in ours if entry is not current]
     if current is None:
-        reason, why = ("outdated", "The model was changed.") if ours else ("missing", "The proxy does not have it.")
-        return _task(alias, wanted, reason, why, others, wanted.served)
+        if not ours:
+            return _task(alias, wanted, Reason.MISSING, "The proxy does not have it.", (), wanted.served)
+        return _task(alias, wanted, Reason.OUTDATED, "The model was changed.", others, wanted.served)
     edits = _edits(current, wanted.served)
     if edits:
         why = f"Edited on the proxy: {', '.join(edits)}."
         # what replaces it can be there already, where the store was put back to before it was noted
         old = [entry for entry in ours if wanted.renewed is None or entry.id != wanted.renewed.id]
-        return _task(alias, wanted, "edited", why, old, wanted.renewed, wanted.epoch + 1)
+        return _task(alias, wanted, Reason.EDITED, why, old, wanted.renewed, wanted.epoch + 1)
     if others:
-        return _task(alias, wanted, "duplicate", "The proxy has it more than once.", others)
+        return _task(alias, wanted, Reason.DUPLICATE, "The proxy has it more than once.", others)
     return None
 
 
@@ -144,7 +145,7 @@ def _foreign(entry: Entry, wanted: Wanted | None) -> Task:
     is_adoptable = entry.registry is None and (wanted is None or wanted.served is not None)
     step = SyncStep(
         alias=entry.alias,
-        reason="foreign",
+        reason=Reason.FOREIGN,
         why=why,
         name=name,
         model=None,
@@ -167,7 +168,7 @@ def _edits(entry: Entry, registered: Registration) -> list[str]:
 def _task(
     alias: str,
     wanted: Wanted | None,
-    reason: str,
+    reason: Reason,
     why: str,
     deletes: Sequence[Entry],
     adds: Registration | None = None,

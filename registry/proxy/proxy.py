@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from registry.actors import BOUND, READERS, Actor, Role, changes, reads
-from registry.audit.actions import Action, Target, TargetKind
-from registry.audit.change import changing
+from registry.audit.change import Target, changing
+from registry.audit.records import Action, TargetKind
 from registry.catalog import arguments
 from registry.errors import SettingsError
 from registry.proxy.plan import count_behind

@@ -3,6 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """What differs between the registry and the proxy."""
+
+    MISSING = "missing"
+    """The proxy does not have a model."""
+    OUTDATED = "outdated"
+    """It has a model as it was before a change."""
+    DUPLICATE = "duplicate"
+    """It has a model more than once."""
+    ORPHANED = "orphaned"
+    """It has a model that is inactive or was deleted."""
+    EDITED = "edited"
+    """Its entry was edited by hand, on the proxy."""
+    LEFTOVER = "leftover"
+    """It has what a connection test left behind."""
+    REFUSED = "refused"
+    """A model cannot be registered."""
+    FOREIGN = "foreign"
+    """It has an entry that this registry did not make."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,8 +33,7 @@ class SyncStep:
 
     Attributes:
         alias: the name on the proxy, ``db-`` and the model's id.
-        reason: ``missing``, ``outdated``, ``duplicate``, ``orphaned``, ``edited`` (by hand, on the proxy), ``leftover``
-            (of a test), ``refused`` (cannot be registered) or ``foreign`` (not made by this registry).
+        reason: what differs.
         why: the same for people.
         name, model: of the model, and its id; empty and None where the registry has none.
         adds: a sync registers it anew.
@@ -21,7 +42,7 @@ class SyncStep:
     """
 
     alias: str
-    reason: str
+    reason: Reason
     why: str
     name: str
     model: str | None
@@ -32,7 +53,7 @@ class SyncStep:
     @property
     def changes(self) -> bool:
         """Whether a sync does something about it."""
-        return self.reason != "foreign" and (self.adds or bool(self.deletes))
+        return self.reason != Reason.FOREIGN and (self.adds or bool(self.deletes))
 
 
 @dataclass(frozen=True, slots=True)

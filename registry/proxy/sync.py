@@ -34,7 +34,7 @@ from registry.keys.vault import Vault
 from registry.proxy import plan
 from registry.proxy.admin import PARALLEL, ProxyApi, Registration, UnreachableError
 from registry.proxy.plan import Task, Wanted, alias_of
-from registry.proxy.records import SyncFailure, SyncReport, SyncStep
+from registry.proxy.records import Reason, SyncFailure, SyncReport, SyncStep
 from registry.records import ModelType, Status
 from registry.store import rows
 from registry.store.store import Store
@@ -93,7 +93,7 @@ class Follower:
             seen = {each.id: each.version for each in wanted if _is_chosen(each.id, only)}
             if self._versions(only) == seen:
                 break
-        foreign = tuple(task.step for task in chosen if task.step.reason == "foreign")
+        foreign = tuple(task.step for task in chosen if task.step.reason == Reason.FOREIGN)
         failed = tuple(SyncFailure(step, message) for step, message in failures.items())
         behind = plan.count_behind([*failures, *(task.step for task in left)])
         return SyncReport(
@@ -115,7 +115,7 @@ class Follower:
         with self._turn(_SYNC_WAIT_SECONDS):
             wanted, tasks = self.compared()
             found = next((task for task in tasks if entry_id in task.step.deletes), None)
-            if found is None or found.step.reason != "foreign":
+            if found is None or found.step.reason != Reason.FOREIGN:
                 raise NotFoundError("There is no such entry on the proxy any more. Load the page again.")
             if not found.step.adoptable:
                 raise ProxyError(f"This entry cannot be replaced. {found.step.why}")
@@ -199,7 +199,7 @@ class Follower:
 
     def _apply(self, tasks: Sequence[Task], progress: Progress | None) -> dict[SyncStep, str]:
         """Carry out what changes something, side by side; gives what failed or cannot be done, with the reason."""
-        failures = {task.step: task.step.why for task in tasks if task.step.reason == "refused"}
+        failures = {task.step: task.step.why for task in tasks if task.step.reason == Reason.REFUSED}
         due = [task for task in tasks if task.step.changes]
         self._begin_epochs(due)
         is_down = Event()
@@ -238,7 +238,7 @@ class Follower:
     def _note_outcome(self, wanted: Sequence[Wanted], failures: Mapping[SyncStep, str], left: Sequence[Task]) -> None:
         """Note of each model whether the proxy follows it now; of those that were left alone, nothing."""
         failed = {step.model: message for step, message in failures.items()}
-        passed_over = {task.step.model for task in left if task.step.reason != "foreign"}
+        passed_over = {task.step.model for task in left if task.step.reason != Reason.FOREIGN}
         outcomes = {
             each.id: (None, failed[each.id]) if each.id in failed else (each.version, "")
             for each in wanted

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from registry import Actor, AuditEntry, Registry, Role, Settings, errors
-from registry.audit.actions import Action, Target, TargetKind
-from registry.audit.change import changing
+from registry.audit.change import Target, changing
+from registry.audit.records import Action, TargetKind
 from registry.store.store import Store
 from tests.factories import ADMIN, CANARY, KEY_A, KEY_B, SERVICE, azure, bound, created, embedding, generation, ollama
 from tests.fake_proxy import FakeProxy

@@ -20,9 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from registry import Registry, errors
 from registry.audit import audit
-from registry.audit.actions import Action, Target, TargetKind
 from registry.audit.chain import GENESIS, digest
-from registry.audit.change import Change, changing
+from registry.audit.change import Change, Target, changing
+from registry.audit.records import Action, TargetKind
 from tests.factories import ADMIN, KEY_A, bound, created, generation
 from tests.sabotage import let_any_audit_row_in, remove_audit_triggers
 

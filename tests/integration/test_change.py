@@ -9,8 +9,8 @@ from sqlalchemy import delete, insert, text, update
 from sqlalchemy.orm import Session
 
 from registry import Registry, errors
-from registry.audit.actions import Action, Target, TargetKind
-from registry.audit.change import changing
+from registry.audit.change import Target, changing
+from registry.audit.records import Action, TargetKind
 from registry.models.editing import target
 from registry.store.guard import LOGGED, NOTED, UnloggedError
 from registry.store.tables import (

@@ -33,9 +33,9 @@ from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
 from registry.catalog.validation import parse_create
 from registry.probe import litellm_call, probe, process, transport
-from registry.probe.diagnosis import KINDS, STAGES
+from registry.probe.diagnosis import MESSAGES
 from registry.probe.process import Warm
-from registry.records import ModelType, TestResult
+from registry.records import Kind, ModelType, Stage, TestResult
 from tests.factories import CANARY
 from tests.providers import COMBINATIONS, Answer, Listener, Provider, Request, every_combination, model_at
 
@@ -641,6 +641,7 @@ def test_without_litellm_a_test_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_every_kind_has_its_own_message() -> None:
     """Told apart by text as well as by code, each at a stage of the design."""
-    messages = [message for _, message in KINDS.values()]
+    messages = [message for _, message in MESSAGES.values()]
     assert len(messages) == len(set(messages))
-    assert {stage for stage, _ in KINDS.values()} == set(STAGES)
+    assert {stage for stage, _ in MESSAGES.values()} == set(Stage)
+    assert set(MESSAGES) == set(Kind)

@@ -13,8 +13,7 @@ from sqlalchemy import Engine
 from pages.ui import session
 from pages.ui.feedback import plain
 from registry import Actor, Registry, Role
-from registry.audit.actions import Target
-from registry.audit.change import Change
+from registry.audit.change import Change, Target
 from tests.factories import ADMIN, CANARY, bound, created, embedding, generation, ner
 from tests.fake_proxy import FakeProxy
 from tests.integration.test_audit_chain import GARBAGE, ON_SQLITE, WRITTEN

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 import pytest
 
+from pages.ui import words
 from pages.ui.words import ago, duration, last_test
-from registry import ModelSummary
+from registry import ModelSummary, ModelType, Status
+from registry.audit.records import Action
+from registry.proxy.records import Reason
+from registry.records import Kind, Stage
+
+TABLES = [
+    (words.TYPES, ModelType),
+    (words.TYPES_IN_TEXT, ModelType),
+    (words.TYPE_HELP, ModelType),
+    (words.STATUSES, Status),
+    (words.STATUS_COLORS, Status),
+    (words.STATUS_HELP, Status),
+    (words.STAGES, Stage),
+    (words.KINDS, Kind),
+    (words.ACTIONS, Action),
+    (words.STEP_REASONS, Reason),
+]
+
+
+@pytest.mark.parametrize(("table", "known"), TABLES, ids=lambda each: getattr(each, "__name__", ""))
+def test_every_word_of_the_library_has_a_label(table: Mapping[str, str], known: type[StrEnum]) -> None:
+    """In the order of the library, each another one: what is new there fails here, and not on the page."""
+    assert list(known) == list(table)
+    assert len(known) == len(set(table.values()))
 
 
 @pytest.mark.parametrize(
