@@ -49,8 +49,6 @@ def text(form: Form, kind: ModelType, path: str, label: str, *, at: str | None =
 
 def connection(form: Form, kind: ModelType, path: str, at: str, field: Field) -> None:
     """A field that the provider declares."""
-    if field.need is Need.HIDDEN:
-        return
     text(form, kind, path, _label(field), at=at, placeholder=field.placeholder, help=field.hint or None)
 
 

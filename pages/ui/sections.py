@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
-from registry.catalog.providers import Need, Provider
+from registry.catalog.providers import Provider
 from registry.catalog.specs import ConfigField, config_fields
 from registry.records import ModelType
 
@@ -19,10 +19,8 @@ from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT
 def connection(form: Form, kind: ModelType, provider: Provider) -> None:
     """What the provider needs to be reached: endpoint, key, and what else it declares."""
     st.header("Connection", anchor=False)
-    if provider.endpoint.need is not Need.HIDDEN:
-        fields.connection(form, kind, forms.own_path("api_endpoint", provider), "api_endpoint", provider.endpoint)
-    if provider.api_key.need is not Need.HIDDEN:
-        fields.secret(form, kind, provider, is_saved=form.model is not None and form.model.has_api_key)
+    fields.connection(form, kind, forms.own_path("api_endpoint", provider), "api_endpoint", provider.endpoint)
+    fields.secret(form, kind, provider, is_saved=form.model is not None and form.model.has_api_key)
     if provider.connection:
         for column, (name, field) in zip(
             st.columns(len(provider.connection)), provider.connection.items(), strict=True

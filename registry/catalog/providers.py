@@ -32,7 +32,6 @@ class Need(StrEnum):
 
     REQUIRED = "required"
     OPTIONAL = "optional"
-    HIDDEN = "hidden"
 
 
 @dataclass(frozen=True, slots=True)

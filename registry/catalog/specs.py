@@ -136,7 +136,6 @@ class Config(Checked):
 _TAGS_HELP = "Words to find the model by."
 _TOP_P_HELP = "Choose among the likeliest tokens that add up to this probability."
 _TOP_K_HELP = "Choose among this many tokens. Empty: the provider's default."
-_STOP_HELP = "The answer ends where one of these appears. Write \\n for a line break."
 _INPUT_HELP = "US dollars for one million tokens sent. Empty: not known."
 _OUTPUT_HELP = "US dollars for one million tokens answered. Empty: not known."
 

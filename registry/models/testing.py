@@ -139,6 +139,6 @@ def _put(session: Session, row: ModelRow, result: TestResult) -> None:
     if state is None:
         state = ModelStateRow(model_ref=row.id)
         session.add(state)
-    state.test_ok, state.test_kind, state.test_message = result.ok, result.kind, result.message
+    state.test_ok, state.test_message = result.ok, result.message
     state.test_ms, state.test_at, state.test_version = result.latency_ms, result.at, row.version
     session.flush()

@@ -254,7 +254,6 @@ class Follower:
                 for id, state in _states(session, ids[start : start + _NOTED_AT_ONCE]).items():
                     version, state.proxy_message = outcomes[id]
                     state.proxy_version = state.proxy_version if version is None else version
-                    state.proxy_at = self._store.clock()
 
 
 def _is_chosen(id: str, only: Collection[str] | None) -> bool:

@@ -23,6 +23,11 @@ from tests.factories import KEY_A, created, generation, ollama
 from tests.sabotage import plain_engine, remove_constraints
 
 Connect = Callable[[Settings], Registry]
+FROM_0005_TO_0004 = (
+    "ALTER TABLE models DROP COLUMN api_key_print",
+    "ALTER TABLE model_states ADD COLUMN proxy_at TEXT",
+    "ALTER TABLE model_states ADD COLUMN test_kind TEXT",
+)
 FROM_0004_TO_0003 = {
     "sqlite": ("DROP TRIGGER audit_log_follows",),
     "postgresql": ("DROP TRIGGER audit_log_follows ON audit_log", "DROP FUNCTION audit_log_follows"),
@@ -129,7 +134,7 @@ def test_tests_of_an_older_store_are_of_what_is_there(store_url: str, raw: Engin
             table = Base.metadata.tables["model_states"]
             columns = {"model_id": models[name].id, "proxy_epoch": 0, "proxy_message": "", **state}
             connection.execute(table.insert().values(columns))
-        for statement in FROM_0004_TO_0003[raw.dialect.name]:
+        for statement in (*FROM_0005_TO_0004, *FROM_0004_TO_0003[raw.dialect.name]):
             connection.execute(text(statement))
     _set_up(store_url)
     assert {"Same": True, "Changed": False, "Never tested": False} == {

@@ -1,4 +1,4 @@
-"""A keyed fingerprint beside each API key, which tells equal keys without opening them; none for those saved before."""
+"""A keyed fingerprint beside each API key, none for those saved before; and two columns go that nothing read."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,3 +9,5 @@ down_revision = "0004"
 
 def upgrade() -> None:
     op.add_column("models", sa.Column("api_key_print", sa.String(16)))
+    op.drop_column("model_states", "proxy_at")
+    op.drop_column("model_states", "test_kind")
