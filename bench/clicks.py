@@ -17,9 +17,9 @@ from statistics import median
 
 from registry import Registry, Settings
 from registry.keys.keyring import new_key
-from tests.e2e.browser import Visitor, chromium, server
-from tests.factories import ADMIN
-from tests.providers import Provider, model_at
+from tests.support.browser import Visitor, chromium, server
+from tests.support.factories import ADMIN
+from tests.support.providers import Provider, model_at
 
 PAGES = ("Audit log", "Models")
 

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser
 from registry import Settings
 from registry.entrypoints import demo
 from registry.keys.keyring import new_key
-from tests.e2e.browser import IDLE, ROOT, TIMEOUT, Server, chromium, healthy, launch
+from tests.support.browser import IDLE, ROOT, TIMEOUT, Server, chromium, healthy, launch
 
 POLL = 0.01  # seconds
 

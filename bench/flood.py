@@ -21,8 +21,8 @@ from pathlib import Path
 from websockets.exceptions import ConnectionClosed
 
 from registry.keys.keyring import new_key
-from tests.e2e.browser import ROOT, Server, server
-from tests.e2e.tabs import tab
+from tests.support.browser import ROOT, Server, server
+from tests.support.tabs import tab
 
 MEGABYTE = 1_000_000
 SIZES = (24 * MEGABYTE, 990_000, 63_000)  # bytes of state, under the limits that Streamlit and we have

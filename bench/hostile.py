@@ -2,10 +2,10 @@
 
     python -m bench.hostile
 
-Bodies of 1 KB to 4 MB of each kind that tests/integration/test_hostile_answers.py knows, as an error and as the text of
-a model. For each size: the longest test, and how it grew from the size before. Then another session opens pages while
-one in a real browser tests the model; its time is from the click until the server has sent the whole page. (What a
-browser takes to draw it is measured by bench.clicks; here two of them would share the cores with what they measure.)
+Bodies of 1 KB to 4 MB of each kind that integration/probe/test_hostile_answers.py knows, as an error and as the text
+of a model. For each size: the longest test, and how it grew from the size before. Then another session opens pages
+while one in a real browser tests the model; its time is from the click until the server has sent the whole page. (What
+a browser takes to draw it is measured by bench.clicks; here two of them would share the cores with what they measure.)
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any, Self, TypeVar
 
 from registry import Registry, Settings
 from registry.keys.keyring import new_key
-from tests.e2e.browser import Server, Visitor, chromium, server
-from tests.e2e.tabs import Tab, tab
-from tests.factories import ADMIN
-from tests.integration.test_hostile_answers import BODIES
-from tests.providers import Provider, model_at
+from tests.integration.probe.test_hostile_answers import BODIES
+from tests.support.browser import Server, Visitor, chromium, server
+from tests.support.factories import ADMIN
+from tests.support.providers import Provider, model_at
+from tests.support.tabs import Tab, tab
 
 T = TypeVar("T")
 SIZES = (1_000, 4_000, 16_000, 64_000, 250_000, 1_000_000, 4_000_000)

@@ -24,7 +24,7 @@ from registry import Settings
 from registry.entrypoints import demo
 from registry.keys.keyring import new_key
 from registry.keys.passes import Passes
-from tests.factories import LOCAL_ADMINISTRATOR
+from tests.support.factories import LOCAL_ADMINISTRATOR
 
 PAGE = Path(__file__).parents[1] / "pages" / "main.py"
 SIZES = (1_000, 10_000)

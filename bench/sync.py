@@ -31,7 +31,7 @@ from bench.hammer import HAMMER, models
 from registry import Registry, Settings
 from registry.keys.keyring import new_key
 from registry.proxy.admin import PARALLEL, ProxyApi
-from tests.fake_proxy import MASTER_KEY, FakeProxy
+from tests.support.fake_proxy import MASTER_KEY, FakeProxy
 
 T = TypeVar("T")
 SPAWN = multiprocessing.get_context("spawn")

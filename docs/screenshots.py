@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from registry import Actor, Registry, Settings
 from registry.entrypoints import demo
 from registry.keys.keyring import new_key
-from tests.e2e.browser import Server, Visitor, chromium, server
-from tests.fake_proxy import MASTER_KEY, FakeProxy
+from tests.support.browser import Server, Visitor, chromium, server
+from tests.support.fake_proxy import MASTER_KEY, FakeProxy
 
 KEY = SecretStr(MASTER_KEY)
 PHOTOGRAPHER = Actor("m.okafor@example.com", "admin", via="oidc")

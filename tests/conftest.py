@@ -22,11 +22,11 @@ from registry import Registry, Settings
 from registry.keys.keyring import Keyring
 from registry.keys.vault import Vault
 from registry.store.store import Store
-from tests import invariants, postgres
-from tests.factories import KEY_A
-from tests.fake_proxy import MASTER_KEY, FakeProxy
-from tests.providers import Listener, Provider
-from tests.sabotage import plain_engine, unguarded
+from tests.support import invariants, postgres
+from tests.support.factories import KEY_A
+from tests.support.fake_proxy import MASTER_KEY, FakeProxy
+from tests.support.providers import Listener, Provider
+from tests.support.sabotage import plain_engine, unguarded
 
 STORES = ("sqlite", "postgresql")
 

@@ -15,8 +15,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from registry import Actor
-from tests.e2e.browser import NoBrowserError, Server, Visitor, chromium, server
-from tests.factories import KEY_A, LOCAL_ADMINISTRATOR
+from tests.support.browser import NoBrowserError, Server, Visitor, chromium, server
+from tests.support.factories import KEY_A, LOCAL_ADMINISTRATOR
 
 
 @pytest.fixture(scope="module")

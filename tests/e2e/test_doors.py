@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed
 
 from pages.ui.sockets import MOST_SIGNED_OUT, PAGE_BYTES, SIGNED_OUT_BYTES
 from registry import Registry, Settings
-from tests.e2e.browser import Server, Visitor, healthy
-from tests.e2e.tabs import done, tab
-from tests.factories import KEY_A, created, generation
+from tests.support.browser import Server, Visitor, healthy
+from tests.support.factories import KEY_A, created, generation
+from tests.support.tabs import done, tab
 
 pytestmark = pytest.mark.e2e
 

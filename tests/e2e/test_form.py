@@ -12,10 +12,10 @@ from playwright.sync_api import Locator, expect
 from streamlit.proto.ClientState_pb2 import ClientState
 
 from registry import Model, Registry
-from tests.e2e.browser import Server, Visitor
-from tests.factories import bound, created, embedding
-from tests.pages.driver import path_of
-from tests.providers import Provider
+from tests.support.browser import Server, Visitor
+from tests.support.driver import path_of
+from tests.support.factories import bound, created, embedding
+from tests.support.providers import Provider
 
 pytestmark = pytest.mark.e2e
 

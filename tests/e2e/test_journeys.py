@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import expect
 
 from registry import Registry
-from tests.e2e.browser import Server, Visitor
-from tests.factories import ADMIN, CANARY, bound, created, embedding, generation, ner, ollama
+from tests.support.browser import Server, Visitor
+from tests.support.factories import ADMIN, CANARY, bound, created, embedding, generation, ner, ollama
 
 pytestmark = pytest.mark.e2e
 one_store = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)  # the store makes no difference
@@ -255,7 +255,7 @@ def test_names_never_become_links(visitor: Visitor, reg: Registry) -> None:
         expect(main.locator("a[href*=evil], a[href^=mailto], a[href=x]")).to_have_count(0)
 
 
-TWELVE = ("tests/e2e/twelfth_provider.py", "run", "app.py")
+TWELVE = ("tests/support/twelfth_provider.py", "run", "app.py")
 
 
 @one_store

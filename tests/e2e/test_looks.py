@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from registry import Registry
-from tests.e2e.browser import Server, Visitor, apart
-from tests.factories import ADMIN, KEY_A, bound, created, embedding, generation, ner
-from tests.fake_proxy import FakeProxy
-from tests.providers import model_at
+from tests.support.browser import Server, Visitor, apart
+from tests.support.factories import ADMIN, KEY_A, bound, created, embedding, generation, ner
+from tests.support.fake_proxy import FakeProxy
+from tests.support.providers import model_at
 
 pytestmark = pytest.mark.e2e
 

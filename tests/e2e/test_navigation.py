@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from registry import Registry
-from tests.e2e.browser import Server, Visitor
-from tests.factories import VIEWER, created, generation, ner
+from tests.support.browser import Server, Visitor
+from tests.support.factories import VIEWER, created, generation, ner
 
 pytestmark = pytest.mark.e2e
 

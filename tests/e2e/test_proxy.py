@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import expect
 
 from registry import Registry, Settings
-from tests.e2e.browser import Server, Visitor
-from tests.factories import KEY_A, created, embedding, generation
-from tests.fake_proxy import FakeProxy
-from tests.faulty_server import Fault
+from tests.support.browser import Server, Visitor
+from tests.support.factories import KEY_A, created, embedding, generation
+from tests.support.fake_proxy import FakeProxy
+from tests.support.faulty_server import Fault
 
 pytestmark = pytest.mark.e2e
 

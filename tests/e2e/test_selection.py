@@ -11,10 +11,10 @@ from sqlalchemy import Engine, update
 
 from registry import Registry, Settings
 from registry.store.tables import ModelStateRow
-from tests.e2e.browser import Server, Visitor, apart
-from tests.factories import ADMIN, AUDITOR, KEY_A, created, generation, ollama
-from tests.fake_proxy import FakeProxy
-from tests.providers import model_at
+from tests.support.browser import Server, Visitor, apart
+from tests.support.factories import ADMIN, AUDITOR, KEY_A, created, generation, ollama
+from tests.support.fake_proxy import FakeProxy
+from tests.support.providers import model_at
 
 pytestmark = pytest.mark.e2e
 

@@ -17,9 +17,9 @@ from playwright.sync_api import Page, expect
 
 from pages.ui.headers import TOO_LONG
 from registry import Registry, Settings
-from tests.e2e.browser import Server, Visitor, free_port
-from tests.e2e.header_proxy import header_proxy
-from tests.factories import KEY_A, VIEWER, created, generation
+from tests.support.browser import Server, Visitor, free_port
+from tests.support.factories import KEY_A, VIEWER, created, generation
+from tests.support.header_proxy import header_proxy
 
 pytestmark = pytest.mark.e2e
 

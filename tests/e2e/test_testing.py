@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import expect
 
 from registry import Registry
-from tests.e2e.browser import ROW_HEIGHT, Server, Visitor
-from tests.factories import created
-from tests.fake_proxy import FakeProxy
-from tests.providers import Answer, Provider, Request, model_at
+from tests.support.browser import ROW_HEIGHT, Server, Visitor
+from tests.support.factories import created
+from tests.support.fake_proxy import FakeProxy
+from tests.support.providers import Answer, Provider, Request, model_at
 
 pytestmark = pytest.mark.e2e
 

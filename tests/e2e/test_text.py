@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from registry import Registry, Settings
-from tests.e2e.browser import Server, Visitor
-from tests.factories import ADMIN, KEY_A, bound, created, generation
-from tests.fake_proxy import FakeProxy
-from tests.tricks import names
+from tests.support.browser import Server, Visitor
+from tests.support.factories import ADMIN, KEY_A, bound, created, generation
+from tests.support.fake_proxy import FakeProxy
+from tests.support.tricks import names
 
 pytestmark = pytest.mark.e2e
 

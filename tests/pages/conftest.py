@@ -13,9 +13,9 @@ import streamlit as st
 from pages.ui import session
 from registry import Actor, Settings
 from registry.errors import RegistryError
-from tests.factories import KEY_A, LOCAL_ADMINISTRATOR
-from tests.fake_proxy import FakeProxy
-from tests.pages.driver import Dashboard
+from tests.support.driver import Dashboard
+from tests.support.factories import KEY_A, LOCAL_ADMINISTRATOR
+from tests.support.fake_proxy import FakeProxy
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from pages.ui.actions import ACTIONS, DEACTIVATE, DELETE, Action, offered
 from pages.ui.table import chosen_action
 from registry import Registry
 from registry.records import Status
-from tests.factories import ADMIN, bound, created, embedding, generation
-from tests.pages.driver import Dashboard
+from tests.support.driver import Dashboard
+from tests.support.factories import ADMIN, bound, created, embedding, generation
 
 
 def _noted(dashboard: Dashboard, action: str, id: str) -> Dashboard:

@@ -13,8 +13,8 @@ from registry.catalog.known import known_model, known_models
 from registry.catalog.providers import PROVIDERS, Need
 from registry.catalog.specs import config_fields
 from registry.records import ModelType
-from tests.factories import CANARY, created, embedding, generation
-from tests.pages.driver import Dashboard, unescaped
+from tests.support.driver import Dashboard, unescaped
+from tests.support.factories import CANARY, created, embedding, generation
 
 SERVED = {
     "embedding": ["ollama", "openai", "azure", "gemini", "cohere", "qwen", "mistral", "lmstudio", "openai_compatible"],

@@ -14,11 +14,11 @@ from pages.ui import session
 from pages.ui.feedback import plain
 from registry import Actor, Registry, Role
 from registry.audit.change import Change, Target
-from tests.factories import ADMIN, CANARY, bound, created, embedding, generation, ner
-from tests.fake_proxy import FakeProxy
-from tests.integration.test_audit_chain import GARBAGE, ON_SQLITE, WRITTEN
-from tests.pages.driver import Dashboard
-from tests.sabotage import let_any_audit_row_in, remove_audit_triggers
+from tests.integration.audit.test_audit_chain import GARBAGE, ON_SQLITE, WRITTEN
+from tests.support.driver import Dashboard
+from tests.support.factories import ADMIN, CANARY, bound, created, embedding, generation, ner
+from tests.support.fake_proxy import FakeProxy
+from tests.support.sabotage import let_any_audit_row_in, remove_audit_triggers
 
 ADVICE = "altered in the database and cannot be shown. Others may be altered, too: run `python -m registry verify`"
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from registry import Model, Registry
-from tests.factories import ADMIN, CANARY, azure, bound, created, embedding, generation, ner, ollama
-from tests.pages.driver import Dashboard
+from tests.support.driver import Dashboard
+from tests.support.factories import ADMIN, CANARY, azure, bound, created, embedding, generation, ner, ollama
 
 NEW_KEY = "sk-another-5d0c7b1e"
 

@@ -15,9 +15,9 @@ from pages.ui import session
 from registry import Registry
 from registry.store import store
 from registry.store.filelock import file_lock
-from tests.factories import CANARY, KEY_A, KEY_B, LOCAL_ADMINISTRATOR, bound, created, embedding, generation
-from tests.pages.driver import Dashboard
 from tests.pages.test_add import filled
+from tests.support.driver import Dashboard
+from tests.support.factories import CANARY, KEY_A, KEY_B, LOCAL_ADMINISTRATOR, bound, created, embedding, generation
 
 PAGES = ("models", "edit", "audit")
 

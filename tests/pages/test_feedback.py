@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pages.ui.feedback import plain
 from pages.ui.words import shortened
-from tests.pages.driver import unescaped
-from tests.tricks import TRICKS
+from tests.support.driver import unescaped
+from tests.support.tricks import TRICKS
 
 # What Streamlit 1.67 and its Markdown look for once the backslashes are gone (StreamlitMarkdown, remark-emoji,
 # mdast-util-gfm-autolink-literal), and what it takes away from the source before anything else

@@ -10,8 +10,8 @@ import pytest
 
 from registry import Actor, Registry
 from registry.records import ModelType
-from tests.factories import ADMIN, AUDITOR, VIEWER, azure, created, embedding, generation, ner, ollama
-from tests.pages.driver import Dashboard
+from tests.support.driver import Dashboard
+from tests.support.factories import ADMIN, AUDITOR, VIEWER, azure, created, embedding, generation, ner, ollama
 
 TODAY = datetime.now(UTC).date().isoformat()
 MODELS = {"type": "generation", "provider": "azure", "status": "active", "search": "writer"}

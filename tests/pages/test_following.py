@@ -9,10 +9,10 @@ import pytest
 
 from registry import Actor, Registry, Settings
 from registry.proxy.plan import alias_of
-from tests.factories import AUDITOR, KEY_A, VIEWER, created, embedding, generation
-from tests.fake_proxy import FakeProxy
-from tests.pages.driver import Dashboard
 from tests.pages.test_add import filled
+from tests.support.driver import Dashboard
+from tests.support.factories import AUDITOR, KEY_A, VIEWER, created, embedding, generation
+from tests.support.fake_proxy import FakeProxy
 
 DOWN = "cannot be reached"
 

@@ -9,8 +9,8 @@ import pytest
 from pages.ui import table
 from pages.ui.feedback import plain
 from registry import Registry
-from tests.factories import ADMIN, CANARY, azure, bound, created, embedding, generation, ner, ollama
-from tests.pages.driver import Dashboard
+from tests.support.driver import Dashboard
+from tests.support.factories import ADMIN, CANARY, azure, bound, created, embedding, generation, ner, ollama
 
 
 def test_every_column(dashboard: Dashboard, reg: Registry) -> None:

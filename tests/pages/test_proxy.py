@@ -8,10 +8,10 @@ import pytest
 
 from pages.ui import session
 from registry import Registry, Settings
-from tests.factories import CANARY, KEY_A, created, generation, ollama
-from tests.fake_proxy import FakeProxy
-from tests.faulty_server import Fault
-from tests.pages.driver import Dashboard, first_then_nobody
+from tests.support.driver import Dashboard, first_then_nobody
+from tests.support.factories import CANARY, KEY_A, created, generation, ollama
+from tests.support.fake_proxy import FakeProxy
+from tests.support.faulty_server import Fault
 
 
 @pytest.fixture

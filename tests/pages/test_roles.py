@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import session
 from registry import Actor, Registry, Settings
-from tests.factories import ADMIN, AUDITOR, CANARY, VIEWER, created, embedding, generation
-from tests.pages.driver import MAIN, TIMEOUT, Dashboard, first_then_nobody
+from tests.support.driver import MAIN, TIMEOUT, Dashboard, first_then_nobody
+from tests.support.factories import ADMIN, AUDITOR, CANARY, VIEWER, created, embedding, generation
 
 SignIn = Callable[[Actor | None], None]
 PAGES = ("models", "edit", "audit", "proxy")

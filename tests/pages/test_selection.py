@@ -8,9 +8,9 @@ import pytest
 
 from pages.ui import tables
 from registry import Registry, Settings
-from tests.factories import ADMIN, KEY_A, created, generation
-from tests.fake_proxy import FakeProxy
-from tests.pages.driver import Dashboard
+from tests.support.driver import Dashboard
+from tests.support.factories import ADMIN, KEY_A, created, generation
+from tests.support.fake_proxy import FakeProxy
 
 NAMES = ("B", "C", "D")
 

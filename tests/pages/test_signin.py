@@ -16,8 +16,8 @@ from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, Signed
 from pages.ui.signin import Provider
 from registry import Role, Settings
 from registry.errors import SettingsError
-from tests.factories import KEY_A
-from tests.pages.driver import Dashboard
+from tests.support.driver import Dashboard
+from tests.support.factories import KEY_A
 
 ROLES = {"registry-admins": "admin"}
 COMPANY = {

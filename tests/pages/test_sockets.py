@@ -38,7 +38,7 @@ from pages.ui.sockets import (
     most_with_leaving,
 )
 from registry import Settings
-from tests.factories import LOCAL_ADMINISTRATOR
+from tests.support.factories import LOCAL_ADMINISTRATOR
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "https://registry.example.com"

@@ -12,8 +12,8 @@ from registry import Registry
 from registry.records import ModelSummary
 from registry.store import rows
 from registry.store.tables import ModelRow
-from tests.factories import bound, created, embedding, generation, ner
-from tests.pages.driver import Dashboard
+from tests.support.driver import Dashboard
+from tests.support.factories import bound, created, embedding, generation, ner
 
 MOST = 5
 

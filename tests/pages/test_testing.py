@@ -11,9 +11,9 @@ import pytest
 from pages.ui import batch, result
 from registry import Actor, Model, Registry, Settings
 from registry.records import FrozenDict, ModelType, TestResult
-from tests.factories import ADMIN, AUDITOR, CANARY, KEY_A, KEY_B, VIEWER, bound, created, generation
-from tests.pages.driver import Dashboard
-from tests.providers import Answer, Provider, Request, loaded, model_at
+from tests.support.driver import Dashboard
+from tests.support.factories import ADMIN, AUDITOR, CANARY, KEY_A, KEY_B, VIEWER, bound, created, generation
+from tests.support.providers import Answer, Provider, Request, loaded, model_at
 
 PASSED, FAILED, AHEAD = "check_circle", "cancel", "radio_button_unchecked"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from registry.probe import diagnosis, litellm_call, scrub
-from tests.integration.test_hostile_answers import BODIES
+from tests.integration.probe.test_hostile_answers import BODIES
 
 SIZE = 8_000
 TRIES = 5

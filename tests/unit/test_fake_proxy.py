@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories import CANARY
-from tests.fake_proxy import COOLDOWN, FakeProxy
-from tests.faulty_server import Fault
+from tests.support.factories import CANARY
+from tests.support.fake_proxy import COOLDOWN, FakeProxy
+from tests.support.faulty_server import Fault
 
 ENTRY = {
     "model_name": "db-one",

@@ -19,7 +19,7 @@ from registry.catalog.egress import Policy
 from registry.catalog.endpoints import parse_endpoint
 from registry.catalog.providers import PROVIDERS
 from registry.store import rows
-from tests.factories import azure, embedding, generation, ner, ollama
+from tests.support.factories import azure, embedding, generation, ner, ollama
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "20000"))
 

@@ -11,7 +11,7 @@ from pages.ui import identity
 from pages.ui.identity import NoRoleError, SignedOutError, SignIn
 from registry import Actor, Role, Settings
 from registry.keys.passes import Passes
-from tests.factories import LOCAL_ADMINISTRATOR
+from tests.support.factories import LOCAL_ADMINISTRATOR
 
 NOW = 1_800_000_000.0
 HOUR = 3600

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from registry.catalog.endpoints import KeyScope
 from registry.errors import DecryptionError, SettingsError
 from registry.keys.keyring import Keyring, new_key, new_store_secret
-from tests.factories import CANARY, KEY_A, KEY_B
+from tests.support.factories import CANARY, KEY_A, KEY_B
 
 HERE = KeyScope("model-1", "openai", "https://api.openai.com:443")
 

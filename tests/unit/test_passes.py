@@ -12,7 +12,7 @@ import pytest
 from registry import Actor
 from registry.errors import ForbiddenError, SettingsError
 from registry.keys.passes import LINK_MINUTES, LINK_PATH, SIGN_IN_KEY_FILE, Passes, Spent
-from tests.factories import LOCAL_ADMINISTRATOR, SERVICE
+from tests.support.factories import LOCAL_ADMINISTRATOR, SERVICE
 
 VERA = Actor("Vera Überall", "viewer", "local")
 HOUR = 3600

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from registry.probe.scrub import HIDDEN, scrub
-from tests.factories import CANARY
+from tests.support.factories import CANARY
 
 AWKWARD = 'pass/word+with "quotes" & =signs'
 HEX = "0123456789abcdef" * 2

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from registry import Registry, Settings
 from registry.errors import SettingsError
 from registry.settings import KEY_FILE, SECRETS, STORE_FILE
-from tests.factories import KEY_A, KEY_B
+from tests.support.factories import KEY_A, KEY_B
 
 ENVIRONMENT = {
     "REGISTRY_DATABASE_URL": "postgresql+psycopg://registry:hidden@db/registry",

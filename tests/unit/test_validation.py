@@ -19,7 +19,7 @@ from registry.catalog.specs import CONFIGS, config_fields, name_key
 from registry.catalog.validation import check_text, parse_create, parse_test, parse_update
 from registry.errors import InvalidInputError, InvalidModelError
 from registry.records import ModelType
-from tests.factories import BUILDERS, CANARY, azure, embedding, generation, ner, ollama
+from tests.support.factories import BUILDERS, CANARY, azure, embedding, generation, ner, ollama
 
 LONG = "x" * 256
 NO_KEYS = (5, b"sk-bytes", bytearray(b"sk-bytes"), SecretStr(42), SecretStr(None), SecretStr(b"sk-bytes"), ["sk"])  # type: ignore[arg-type]  # the point
