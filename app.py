@@ -12,13 +12,14 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 
-from pages.ui import doors, headers, session, signin, sockets
+from pages.ui import session
+from pages.ui.signin import doors, headers, sockets, view
 from registry import Actor, Settings
 from registry.errors import SettingsError
 
 try:
     settings = Settings.from_env()
-    signin.check(settings)
+    view.check(settings)
     passes = session.passes(settings)
     if settings.auth != "proxy":  # which ends its sign-ins itself
         passes.spent.prepare()

@@ -8,10 +8,10 @@ from registry.catalog.providers import PROVIDERS, Provider, providers_for
 from registry.errors import ContractError, NotFoundError, RegistryError, StaleVersionError, StoredValueError
 from registry.records import KnowledgeBase, Model, ModelType, Status
 
-from pages.ui import fields, known, routes, sections, trial
-from pages.ui import form as forms
+from pages.ui import routes
 from pages.ui.feedback import flash, flash_saved, plain
-from pages.ui.form import Form
+from pages.ui.form import draft, fields, known, sections, trial
+from pages.ui.form.draft import Form
 from pages.ui.session import registry, require
 from pages.ui.words import TYPE_HELP, TYPES, TYPES_IN_TEXT, counted
 
@@ -30,7 +30,7 @@ def main() -> None:
     try:
         users = reg.knowledge_bases.using(form.model.id) if form.model else []
     except NotFoundError:
-        forms.discard()
+        draft.discard()
         _missing()
         return
     _, middle, _ = st.columns([1, 6, 1])
@@ -49,11 +49,11 @@ def main() -> None:
 
 def _form(reg: Registry) -> Form | None:
     id = st.query_params.get("id")
-    form = forms.current()
+    form = draft.current()
     if form is not None and (form.model.id if form.model else None) == id:
         return form
     try:
-        return forms.load(reg.models.get(id) if id else None)
+        return draft.load(reg.models.get(id) if id else None)
     except NotFoundError:
         _missing()
     except StoredValueError as error:
@@ -130,8 +130,8 @@ def _provider(form: Form, kind: ModelType, *, locked: bool) -> Provider | None:
 
 def _keep_contract(form: Form, model: Model) -> None:
     """What KBs depend on is as it is saved, whatever was typed before they did."""
-    saved = {"provider": model.provider, forms.model_id_path(model.type, PROVIDERS[model.provider]): model.model_id}
-    saved |= {forms.config_path(model.type, name): model.config[name] for name in forms.CONTRACT}
+    saved = {"provider": model.provider, draft.model_id_path(model.type, PROVIDERS[model.provider]): model.model_id}
+    saved |= {draft.config_path(model.type, name): model.config[name] for name in draft.CONTRACT}
     for path, value in saved.items():
         if form.get(path) != value:
             form.put(path, value)
@@ -140,14 +140,14 @@ def _keep_contract(form: Form, model: Model) -> None:
 def _sections(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -> None:
     if form.model is None:
         form.start("status", Status.ACTIVE)
-        forms.start_config(form, kind, forms.known(form, kind, provider))
+        draft.start_config(form, kind, draft.known(form, kind, provider))
         for name, field in provider.connection.items():
-            form.start(forms.connection_path(name, provider), field.default or None)
+            form.start(draft.connection_path(name, provider), field.default or None)
     is_testing = trial.begin(form, kind, provider)
     with st.container(border=True):
         st.header("Model", anchor=False)
         known.model_id(form, kind, provider, locked=locked)
-        unnamed = form.get(forms.model_id_path(kind, provider)) if form.model is None else None
+        unnamed = form.get(draft.model_id_path(kind, provider)) if form.model is None else None
         hint = f"If left empty: {unnamed}" if unnamed else "As people will see it in the list"
         fields.text(form, kind, "name", "Name", placeholder=hint)
     with st.container(border=True):
@@ -169,7 +169,7 @@ def _sections(form: Form, kind: ModelType, provider: Provider, *, locked: bool) 
 def _buttons(form: Form, kind: ModelType, provider: Provider, is_testing: bool) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if form.is_stale:
-            st.button("Load it again", icon=":material/refresh:", on_click=forms.discard)
+            st.button("Load it again", icon=":material/refresh:", on_click=draft.discard)
         if st.button("Cancel", key="cancel_form"):
             routes.back_to_models()
         st.button(
@@ -200,7 +200,7 @@ def _test(form: Form, kind: ModelType, provider: Provider) -> None:
 
 def _save(form: Form, kind: ModelType, provider: Provider) -> None:
     form.forget_faults()
-    sent, tested = forms.values(form, kind, provider), trial.of(form, kind, provider)
+    sent, tested = draft.values(form, kind, provider), trial.of(form, kind, provider)
     try:
         reg = registry()
         if form.model is None:
@@ -215,7 +215,7 @@ def _save(form: Form, kind: ModelType, provider: Provider) -> None:
     except RegistryError as error:
         _refused(form, error, "Not saved")
         return
-    forms.discard()
+    draft.discard()
     st.session_state[SAVED] = True
 
 

@@ -10,8 +10,10 @@ from registry import Actor, Role, Settings
 from registry.errors import RegistryError
 from streamlit.navigation.page import StreamlitPage
 
-from pages.ui import feedback, filters, form, session, signin
-from pages.ui.identity import SignInError, may
+from pages.ui import feedback, filters, session
+from pages.ui.form import draft
+from pages.ui.signin import view
+from pages.ui.signin.identity import SignInError, may
 
 HERE = Path(__file__).parent
 ICON = HERE / "ui" / "icon.svg"
@@ -38,7 +40,7 @@ def main() -> None:
     st.set_page_config(page_title=f"{page.title} · LLM Model Registry")
     st.logo(LOGO, size="large", icon_image=ICON)
     with st.sidebar:
-        signin.draw_identity(actor)
+        view.draw_identity(actor)
         st.button("Sign out", type="tertiary", icon=":material/logout:", on_click=session.sign_out)
     try:
         session.registry()
@@ -61,7 +63,7 @@ def main() -> None:
 def _leave_others(path: str) -> None:
     """Forget what the pages but this one keep in the session only while they are open."""
     if path != "edit":
-        form.discard()
+        draft.discard()
     for other in PATHS:
         if other != path:
             filters.leave(other)
@@ -71,14 +73,14 @@ def _leave_others(path: str) -> None:
 
 def _signed_out(error: SignInError) -> None:
     """The same at every path, which stays in the address until it can be answered."""
-    form.discard()
+    draft.discard()
     st.set_page_config(page_title="Sign in · LLM Model Registry")
     paths = ("start", *PATHS)
     st.navigation(
         [st.Page(lambda: None, title="Sign in", url_path=path, default=path == paths[0]) for path in paths],
         position="hidden",
     )
-    signin.draw(error, Settings.from_env().auth, session.sign_out)
+    view.draw(error, Settings.from_env().auth, session.sign_out)
 
 
 def _pages(actor: Actor) -> list[StreamlitPage]:

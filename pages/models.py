@@ -10,11 +10,12 @@ from registry import Registry, Role
 from registry.catalog.providers import PROVIDERS
 from registry.records import ModelType, Status
 
-from pages.ui import bar, batch, dialogs, routes, tables
+from pages.ui import routes, tables
 from pages.ui.feedback import plain
 from pages.ui.filters import MODELS, Filters, one_of, some_text
+from pages.ui.listing import bar, batch, dialogs
+from pages.ui.listing.table import models_table, offered_table
 from pages.ui.session import require
-from pages.ui.table import models_table, offered_table
 from pages.ui.words import STATUSES, TYPES, counted
 
 ALL = "all"

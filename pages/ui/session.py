@@ -22,8 +22,8 @@ from starlette.requests import HTTPConnection
 from streamlit.web.server.starlette import starlette_websocket
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from pages.ui import identity, signin
-from pages.ui.identity import SignedOutError, SignIn, SignInError
+from pages.ui.signin import identity, view
+from pages.ui.signin.identity import SignedOutError, SignIn, SignInError
 
 STARTUP = Actor("Dashboard", Role.ADMIN, via="startup")
 _OPENED = "opened_at"
@@ -79,7 +79,7 @@ def _sign_in(settings: Settings, seen: Mapping[str, Any]) -> SignIn:
     if settings.auth == "local":
         found = identity.from_cookies(settings, ours, seen)
     elif settings.auth == "oidc":
-        found = identity.from_claims(settings, seen, signin.provider().issuer, time.time())
+        found = identity.from_claims(settings, seen, view.provider().issuer, time.time())
     else:
         found = identity.from_headers(settings, seen)
     if found.id in ours.spent:
@@ -119,10 +119,10 @@ def require(role: Role) -> Registry:
     try:
         reg = registry()
     except SignInError as error:
-        signin.draw(error, Settings.from_env().auth, sign_out)
+        view.draw(error, Settings.from_env().auth, sign_out)
         st.stop()
     if reg.actor is None or not identity.may(reg.actor, role):
-        signin.draw_forbidden(role)
+        view.draw_forbidden(role)
         st.stop()
     return reg
 

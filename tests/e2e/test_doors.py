@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Error, expect
 from websockets.exceptions import ConnectionClosed
 
-from pages.ui.sockets import MOST_SIGNED_OUT, PAGE_BYTES, SIGNED_OUT_BYTES
+from pages.ui.signin.sockets import MOST_SIGNED_OUT, PAGE_BYTES, SIGNED_OUT_BYTES
 from registry import Registry, Settings
 from tests.support.browser import Server, Visitor, healthy
 from tests.support.factories import KEY_A, created, generation

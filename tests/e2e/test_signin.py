@@ -15,7 +15,7 @@ import pytest
 from oidc_provider_mock import User, run_server_in_thread
 from playwright.sync_api import Page, expect
 
-from pages.ui.headers import TOO_LONG
+from pages.ui.signin.headers import TOO_LONG
 from registry import Registry, Settings
 from tests.support.browser import Server, Visitor, free_port
 from tests.support.factories import KEY_A, VIEWER, created, generation

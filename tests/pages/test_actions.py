@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pages.ui import dialogs
-from pages.ui.actions import ACTIONS, DEACTIVATE, DELETE, Action, offered
-from pages.ui.table import chosen_action
+from pages.ui.listing import dialogs
+from pages.ui.listing.actions import ACTIONS, DEACTIVATE, DELETE, Action, offered
+from pages.ui.listing.table import chosen_action
 from registry import Registry
 from registry.records import Status
 from tests.support.driver import Dashboard

@@ -11,7 +11,7 @@ from streamlit import config, net_util
 from streamlit.web import bootstrap
 from streamlit.web.server.starlette import starlette_websocket
 
-from pages.ui.doors import HEADERS, Doors, allowed_hosts
+from pages.ui.signin.doors import HEADERS, Doors, allowed_hosts
 from registry import Settings
 
 SECRET = "a-secret-of-the-proxy-alone"

@@ -15,9 +15,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from pages.ui import headers
-from pages.ui.doors import HEADERS
-from pages.ui.headers import MOST, MOST_LINES, Bound
+from pages.ui.signin import headers
+from pages.ui.signin.doors import HEADERS
+from pages.ui.signin.headers import MOST, MOST_LINES, Bound
 
 HTTP = "Accept: */*"
 WEBSOCKET = "\r\n".join(

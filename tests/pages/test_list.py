@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pages.ui import table
 from pages.ui.feedback import plain
+from pages.ui.listing import table
 from registry import Registry
 from tests.support.driver import Dashboard
 from tests.support.factories import ADMIN, CANARY, azure, bound, created, embedding, generation, ner, ollama

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import streamlit as st
 
-from pages.ui import session, signin
-from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, SignedOutError
-from pages.ui.signin import Provider
+from pages.ui import session
+from pages.ui.signin import view
+from pages.ui.signin.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, SignedOutError
+from pages.ui.signin.view import Provider
 from registry import Role, Settings
 from registry.errors import SettingsError
 from tests.support.driver import Dashboard
@@ -44,7 +45,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("address"), ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 def test_local_starts_on_loopback(options: dict[str, Any], address: str) -> None:
     options["server.address"] = address
-    signin.check(Settings())
+    view.check(Settings())
 
 
 @pytest.mark.parametrize("address", [None, "", "0.0.0.0", "::", "192.168.1.9", "registry.example.com"])  # noqa: S104 -- addresses to listen on, in a setting
@@ -52,23 +53,23 @@ def test_local_starts_nowhere_else(options: dict[str, Any], address: str | None)
     """A link on the console is no sign-in for a network."""
     options["server.address"] = address
     with pytest.raises(SettingsError, match=r"127\.0\.0\.1"):
-        signin.check(Settings())
+        view.check(Settings())
 
 
 @pytest.mark.parametrize("roles", [{}, {"ingestion": "service"}], ids=str)
 @pytest.mark.parametrize("mode", ["oidc", "proxy"])
 def test_without_roles_nobody_could_get_in(options: dict[str, Any], mode: str, roles: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="REGISTRY_ROLES"):
-        signin.check(Settings(auth=mode, roles=roles, proxy_secret="x" * 16))
+        view.check(Settings(auth=mode, roles=roles, proxy_secret="x" * 16))
 
 
 def test_the_proxy_needs_a_secret(options: dict[str, Any]) -> None:
     """Of at least 16 characters; without one, anybody could say who they are."""
     with pytest.raises(SettingsError, match="REGISTRY_PROXY_SECRET"):
-        signin.check(Settings(auth="proxy", roles=ROLES))
+        view.check(Settings(auth="proxy", roles=ROLES))
     with pytest.raises(SettingsError, match="16 characters"):
         Settings(auth="proxy", roles=ROLES, proxy_secret="x" * 15)
-    signin.check(Settings(auth="proxy", roles=ROLES, proxy_secret="x" * 16))
+    view.check(Settings(auth="proxy", roles=ROLES, proxy_secret="x" * 16))
 
 
 @pytest.mark.parametrize("mode", ["oidc", "proxy"])
@@ -78,10 +79,10 @@ def test_streamlits_own_trust_in_headers_is_refused(
     """It would put a browser's own headers in place of what the provider said."""
     secrets(monkeypatch, {**SHARED, **COMPANY})
     settings = Settings(auth=mode, roles=ROLES, proxy_secret="x" * 16)
-    signin.check(settings)
+    view.check(settings)
     options["server.trustedUserHeaders"] = {"X-Forwarded-Email": "email"}
     with pytest.raises(SettingsError, match="trustedUserHeaders"):
-        signin.check(settings)
+        view.check(settings)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +95,8 @@ def test_the_provider_and_its_issuer(
 ) -> None:
     """The issuer is where its configuration is, as the standard has it."""
     secrets(monkeypatch, auth)
-    signin.check(OIDC)
-    assert signin.provider() == Provider(name, "https://id.example.com/realms/x")
+    view.check(OIDC)
+    assert view.provider() == Provider(name, "https://id.example.com/realms/x")
 
 
 @pytest.mark.parametrize(
@@ -118,14 +119,14 @@ def test_secrets_that_do_not_do(
     """The message says what is wrong, and repeats no secret."""
     secrets(monkeypatch, auth)
     with pytest.raises(SettingsError, match=message) as refused:
-        signin.check(OIDC)
+        view.check(OIDC)
     assert SHARED["cookie_secret"] not in refused.value.message
 
 
 def test_a_public_host_may_be_redirected_to(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: once it is named in the settings."""
     secrets(monkeypatch, {**SHARED, **COMPANY, "redirect_uri": "https://registry.example.com/oauth2callback"})
-    signin.check(Settings(auth="oidc", roles=ROLES, public_hosts=["Registry.example.com"]))
+    view.check(Settings(auth="oidc", roles=ROLES, public_hosts=["Registry.example.com"]))
 
 
 def test_a_tab_that_stays_open_is_believed_for_so_long(
@@ -171,7 +172,7 @@ def test_signing_out_ends_every_copy_of_a_sign_in(
         REGISTRY_DATA_DIR=str(tmp_path),
     )
     secrets(monkeypatch, {**SHARED, **COMPANY})
-    issuer = signin.provider().issuer
+    issuer = view.provider().issuer
     claims = {"is_logged_in": True, "iss": issuer, "sub": "vera", "iat": time.time(), "groups": groups}
     monkeypatch.setattr(session, "evidence", lambda auth: claims)
     left = []

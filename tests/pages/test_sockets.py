@@ -25,8 +25,9 @@ from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
-from pages.ui import session, signin, sockets
-from pages.ui.sockets import (
+from pages.ui import session
+from pages.ui.signin import sockets, view
+from pages.ui.signin.sockets import (
     MOST_FILES,
     MOST_FRAMES,
     MOST_PIECES,
@@ -343,7 +344,7 @@ def test_a_limit_that_cannot_be_raised_is_kept() -> None:
 
 
 def _limits(code: str) -> list[str]:
-    begin = "import resource; from pages.ui.sockets import raise_open_files; "
+    begin = "import resource; from pages.ui.signin.sockets import raise_open_files; "
     begin += "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE); "
     whole = begin + code + "; print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
     done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -403,7 +404,7 @@ def test_a_cookie_of_the_provider_is_a_sign_in(
 ) -> None:
     """As Streamlit and the pages judge it."""
     issuer = "https://id.example.com"
-    monkeypatch.setattr(signin, "provider", lambda: signin.Provider(None, issuer))
+    monkeypatch.setattr(view, "provider", lambda: view.Provider(None, issuer))
     monkeypatch.setattr(starlette_websocket, "get_cookie_secret", lambda: "a" * 32)
     settings = Settings(auth="oidc", data_dir=tmp_path, roles={"staff": "viewer"})
     claims = {"origin": ORIGIN, "is_logged_in": True, "iss": issuer, "iat": time.time(), "email": "a@example.com"}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pages.ui import batch, result
+from pages.ui import result
+from pages.ui.listing import batch
 from registry import Actor, Model, Registry, Settings
 from registry.records import FrozenDict, ModelType, TestResult
 from tests.support.driver import Dashboard

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Element, Widget
 from streamlit.util import calc_hash
 
-from pages.ui.identity import SignedOutError
+from pages.ui.signin.identity import SignedOutError
 from registry import Actor
 from tests.support.factories import LOCAL_ADMINISTRATOR
 

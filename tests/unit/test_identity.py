@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pages.ui import identity
-from pages.ui.identity import NoRoleError, SignedOutError, SignIn
+from pages.ui.signin import identity
+from pages.ui.signin.identity import NoRoleError, SignedOutError, SignIn
 from registry import Actor, Role, Settings
 from registry.keys.passes import Passes
 from tests.support.factories import LOCAL_ADMINISTRATOR

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pages.ui.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, comes_from_proxy
+from pages.ui.signin.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, comes_from_proxy
 
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 UNDER_LOCALHOST = ".localhost"  # names that no browser looks up: they are this machine, as localhost is

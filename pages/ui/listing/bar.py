@@ -10,10 +10,11 @@ from registry.errors import RegistryError
 from registry.proxy.plan import alias_of
 from registry.records import ModelSummary
 
-from pages.ui import batch, dialogs, tables
-from pages.ui.actions import TEST, offered
+from pages.ui import tables
 from pages.ui.feedback import flash, flash_error, plain
-from pages.ui.table import TABLE
+from pages.ui.listing import batch, dialogs
+from pages.ui.listing.actions import TEST, offered
+from pages.ui.listing.table import TABLE
 from pages.ui.words import FAILS, IN_STEP, WORKS, ago, counted, duration, follows
 
 _HOW_TO_CHANGE = (

@@ -15,7 +15,7 @@ from registry.catalog.providers import provider_label
 from registry.records import ModelSummary, Status
 
 from pages.ui import tables
-from pages.ui.actions import ACTIONS, Action, offered
+from pages.ui.listing.actions import ACTIONS, Action, offered
 from pages.ui.words import (
     PROXY_COLORS,
     STATE_COLORS,

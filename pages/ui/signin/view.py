@@ -16,9 +16,9 @@ from registry.keys.passes import LINK_MINUTES
 from streamlit.errors import StreamlitPageNotFoundError, StreamlitSecretNotFoundError
 
 from pages.ui import routes
-from pages.ui.doors import OWN_NAMES, allowed_hosts, is_loopback
 from pages.ui.feedback import plain
-from pages.ui.identity import NoRoleError, SignInError
+from pages.ui.signin.doors import OWN_NAMES, allowed_hosts, is_loopback
+from pages.ui.signin.identity import NoRoleError, SignInError
 
 DISCOVERY = "/.well-known/openid-configuration"
 MIN_COOKIE_SECRET = 32  # characters

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http import h11_impl
 from websockets import http11
 
-from pages.ui.doors import HEADERS
+from pages.ui.signin.doors import HEADERS
 
 MOST = 64 * 1024  # bytes
 MOST_LINES = 1_000

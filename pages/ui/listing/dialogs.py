@@ -15,11 +15,12 @@ from registry.catalog.providers import provider_label
 from registry.errors import NotFoundError, StoredValueError
 from registry.records import KnowledgeBase, Model, ModelSummary, ModelType, Status, TestResult
 
-from pages.ui import actions, result, routes, tables
-from pages.ui.actions import Action
+from pages.ui import result, routes, tables
 from pages.ui.feedback import flash_saved, plain, told
+from pages.ui.listing import actions
+from pages.ui.listing.actions import Action
+from pages.ui.listing.table import TABLE
 from pages.ui.session import registry
-from pages.ui.table import TABLE
 from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT, counted
 
 _INTENT = "intent"
