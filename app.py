@@ -13,14 +13,14 @@ from starlette.middleware import Middleware
 from streamlit import config
 
 from pages.ui import session
-from pages.ui.signin import doors, headers, sockets, view
+from pages.ui.signin import current, doors, headers, sockets, startup
 from registry import Actor, Settings
 from registry.errors import SettingsError
 
 try:
     settings = Settings.from_env()
-    view.check(settings)
-    passes = session.passes(settings)
+    startup.check(settings)
+    passes = startup.passes(settings)
     if settings.auth != "proxy":  # which ends its sign-ins itself
         passes.spent.prepare()
 except SettingsError as error:
@@ -48,7 +48,7 @@ app = st.App(
         Middleware(headers.Bound),
         Middleware(
             sockets.SignedOut,
-            is_signed_in=partial(session.is_signed_in, settings),
+            is_signed_in=partial(current.is_signed_in, settings),
             most=sockets.most_signed_out(sockets.raise_open_files()),
         ),
     ],

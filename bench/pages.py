@@ -19,7 +19,7 @@ import streamlit as st
 from sqlalchemy import Engine, event
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import session
+from pages.ui.signin import current
 from registry import Settings
 from registry.entrypoints import demo
 from registry.keys.keyring import new_key
@@ -74,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         passes = Passes(Path(folder) / "data")
         cookies = {passes.cookie_name: passes.issue("session", LOCAL_ADMINISTRATOR)}
-        session.evidence = lambda auth: cookies  # there is no browser that would send them
+        current.evidence = lambda auth: cookies  # there is no browser that would send them
         pages = {size: Timed(Path(folder), size) for size in SIZES}
         results: dict[int, list[tuple[float, int]]] = {size: [] for size in SIZES}
         for _ in range(runs):

@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from registry import Registry, Role
+from registry import Registry
 from registry.audit.records import AuditEntry
 
 from pages.ui import tables
 from pages.ui.feedback import plain
-from pages.ui.filters import AUDIT, FIRST_DAY, LAST_DAY, Filters, one_of, some_day, some_text
+from pages.ui.filters import FIRST_DAY, LAST_DAY, Filters, one_of, some_day, some_text
 from pages.ui.session import require
+from pages.ui.sitemap import AUDIT
 from pages.ui.words import ACTIONS, counted, field_label, outcome, shown
 
 PAGE_SIZE = 50
@@ -34,7 +35,7 @@ TRAIL = "audit_trail"
 
 def main() -> None:
     """Draw the page."""
-    reg = require(Role.AUDITOR)
+    reg = require(AUDIT)
     st.title("Audit log", anchor=False)
     wanted = _filters(reg)
     trail = _trail(wanted)

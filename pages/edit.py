@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
-from registry import Registry, Role
+from registry import Registry
 from registry.catalog.providers import PROVIDERS, Provider, providers_for
 from registry.errors import ContractError, NotFoundError, RegistryError, StaleVersionError, StoredValueError
 from registry.records import KnowledgeBase, Model, ModelType, Status
@@ -13,6 +13,7 @@ from pages.ui.feedback import flash, flash_saved, plain
 from pages.ui.form import draft, fields, known, sections, trial
 from pages.ui.form.draft import Form
 from pages.ui.session import registry, require
+from pages.ui.sitemap import EDIT
 from pages.ui.words import TYPE_HELP, TYPES, TYPES_IN_TEXT, counted
 
 SAVED = "form_saved"
@@ -20,7 +21,7 @@ SAVED = "form_saved"
 
 def main() -> None:
     """Draw the page."""
-    reg = require(Role.ADMIN)
+    reg = require(EDIT)
     if st.session_state.pop(SAVED, False):
         routes.back_to_models()
     form = _form(reg)

@@ -12,10 +12,11 @@ from registry.records import ModelType, Status
 
 from pages.ui import routes, tables
 from pages.ui.feedback import plain
-from pages.ui.filters import MODELS, Filters, one_of, some_text
+from pages.ui.filters import Filters, one_of, some_text
 from pages.ui.listing import bar, batch, dialogs
 from pages.ui.listing.table import models_table, offered_table
 from pages.ui.session import require
+from pages.ui.sitemap import EDIT, MODELS
 from pages.ui.words import STATUSES, TYPES, counted
 
 ALL = "all"
@@ -23,11 +24,11 @@ ALL = "all"
 
 def main() -> None:
     """Draw the page."""
-    reg = require(Role.VIEWER)
+    reg = require(MODELS)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title("Models", anchor=False, width="content")
         if _role(reg) is Role.ADMIN and st.button("Add model", type="primary", icon=":material/add:"):
-            routes.go(routes.EDIT)
+            routes.go(EDIT)
     counts = reg.models.counts()
     if not counts:
         _empty(reg)
@@ -74,7 +75,7 @@ def _empty(reg: Registry) -> None:
             text_alignment="center",
         )
         if st.button("Add the first model", type="primary", icon=":material/add:", key="models_first"):
-            routes.go(routes.EDIT)
+            routes.go(EDIT)
 
 
 def _cards(reg: Registry, counts: Mapping[tuple[ModelType, Status], int]) -> None:

@@ -15,6 +15,7 @@ from pages.ui import tables
 from pages.ui.feedback import flash, plain, told
 from pages.ui.result import TICK
 from pages.ui.session import registry, require
+from pages.ui.sitemap import PROXY
 from pages.ui.words import STEP_REASONS, counted, effect
 
 _TABLE = "proxy_steps"
@@ -26,7 +27,7 @@ _MOST_VISIBLE_ROWS = 10
 
 def main() -> None:
     """Draw the page."""
-    reg = require(Role.AUDITOR)
+    reg = require(PROXY)
     may_change = reg.actor is not None and reg.actor.role is Role.ADMIN
     is_configured = reg.proxy.is_configured
     with st.container(horizontal=True, vertical_alignment="bottom"):

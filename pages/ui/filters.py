@@ -14,8 +14,8 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.ui.feedback import typed
+from pages.ui.sitemap import Page
 
-MODELS, AUDIT = "models", "audit"
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 Reader = Callable[[str], Any]
 """What a text of the address means. Of an empty one: what stands for no filter."""
@@ -27,24 +27,24 @@ class Filters:
     What was filtered by last is remembered while other pages are visited.
     """
 
-    def __init__(self, page: str, **readers: Reader) -> None:
+    def __init__(self, page: Page, **readers: Reader) -> None:
         self._page = page
         self._readers = readers
 
     def key(self, name: str) -> str:
         """The key of a filter's widget."""
-        return f"{self._page}_{name}"
+        return f"{self._page.path}_{name}"
 
     def begin(self) -> None:
         """Set the widgets to what the address says where it is new: the page was opened, or Back or Forward pressed.
         An address without any filter, as the menu's, says: as it was left."""
         found = {name: read(st.query_params.get(name, "")) for name, read in self._readers.items()}
         is_plain = not self._filtered(found)
-        if _open(self._page) not in st.session_state:
+        if open_key(self._page) not in st.session_state:
             left = st.session_state.get(_memory(self._page), {}) if is_plain else {}
-            st.session_state[_open(self._page)] = bool(left)
+            st.session_state[open_key(self._page)] = bool(left)
             self._set(found | left)
-        elif _is_history_navigation() and not (is_plain and st.session_state[_open(self._page)]):
+        elif _is_history_navigation() and not (is_plain and st.session_state[open_key(self._page)]):
             self._set(found)
 
     def end(self, *, without: Collection[str] = ()) -> dict[str, Any]:
@@ -69,24 +69,25 @@ class Filters:
             st.session_state[self.key(name)] = value
 
 
-def remembered_address(page: str) -> dict[str, str]:
+def remembered_address(page: Page) -> dict[str, str]:
     """What the address of a page holds, as it is filtered or was left."""
     return {name: str(value) for name, value in st.session_state.get(_memory(page), {}).items()}
 
 
-def show(page: str) -> None:
+def show(page: Page) -> None:
     """Put what is filtered into the page's address, and nothing else.
 
     To be called last: the sooner, the more likely the browser notes it under the path of the page before.
     """
     address = remembered_address(page)
-    if _open(page) in st.session_state and address != st.query_params.to_dict():
+    if open_key(page) in st.session_state and address != st.query_params.to_dict():
         st.query_params.from_dict(address)
 
 
-def leave(page: str) -> None:
-    """Another page is open: when this one is opened again, its address is new."""
-    st.session_state.pop(_open(page), None)
+def open_key(page: Page) -> str:
+    """Where the session holds, while a page is open, whether it was found as it was left. Without it the next address
+    of the page is a new one."""
+    return f"{page.path}_open"
 
 
 def one_of(labels: Mapping[Any, str], default: Any = None) -> Reader:
@@ -110,13 +111,8 @@ def some_day(text: str) -> date | None:
     return day if FIRST_DAY <= day <= LAST_DAY else None
 
 
-def _memory(page: str) -> str:
-    return f"{page}_filters"
-
-
-def _open(page: str) -> str:
-    """Where it is noted that a page is open, and whether it was found as it was left."""
-    return f"{page}_open"
+def _memory(page: Page) -> str:
+    return f"{page.path}_filters"
 
 
 def _is_history_navigation() -> bool:

@@ -11,6 +11,7 @@ import pytest
 import streamlit as st
 
 from pages.ui import session
+from pages.ui.signin import current, startup
 from registry import Actor, Settings
 from registry.errors import RegistryError
 from tests.support.driver import Dashboard
@@ -29,9 +30,9 @@ def sign_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Actor | None], None]:
     """Make every visitor come with the cookie of this actor from now on, or with none."""
 
     def sign_in(actor: Actor | None) -> None:
-        passes = session.passes(Settings.from_env())
+        passes = startup.passes(Settings.from_env())
         cookies = {passes.cookie_name: passes.issue("session", actor)} if actor else {}
-        monkeypatch.setattr(session, "evidence", lambda auth: cookies)
+        monkeypatch.setattr(current, "evidence", lambda auth: cookies)
 
     return sign_in
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pages.ui import session
+from pages.ui.signin import current
 from registry import Registry, Settings
 from tests.support.driver import Dashboard, first_then_nobody
 from tests.support.factories import CANARY, KEY_A, created, generation, ollama
@@ -125,7 +126,7 @@ def test_an_open_question_asks_anew_who_is_there(
     dashboard.open("proxy").select_row(0).click("Remove")
     held = session.registry()
     monkeypatch.setattr(session, "require", lambda role: held)
-    monkeypatch.setattr(session, "current_actor", first_then_nobody())
+    monkeypatch.setattr(current, "actor", first_then_nobody())
     dashboard.click_in_dialog("Remove")
     assert "You are not signed in." in dashboard.errors
     assert fake_proxy.entry("foreign") is not None

@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import session
+from pages.ui.signin import current, startup
 from registry import Actor, Registry, Settings
 from tests.support.driver import MAIN, TIMEOUT, Dashboard, first_then_nobody
 from tests.support.factories import ADMIN, AUDITOR, CANARY, VIEWER, created, embedding, generation
@@ -200,7 +201,7 @@ def test_an_open_dialog_asks_anew_who_is_there(
     dashboard.open().act("In use", "Delete")
     held = session.registry()
     monkeypatch.setattr(session, "require", lambda role: held)
-    monkeypatch.setattr(session, "current_actor", first_then_nobody())
+    monkeypatch.setattr(current, "actor", first_then_nobody())
     dashboard.click_in_dialog("Delete")
     assert "You are not signed in." in dashboard.errors
     assert store.models.get("In use")
@@ -209,7 +210,7 @@ def test_an_open_dialog_asks_anew_who_is_there(
 def test_a_damaged_sign_in_key_is_told(dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """While the server runs: the page says what to do."""
     (tmp_path / "data" / "sign-in.key").write_text("nonsense")
-    passes = session.passes(Settings.from_env())
-    monkeypatch.setattr(session, "evidence", lambda auth: {passes.cookie_name: "x"})
+    passes = startup.passes(Settings.from_env())
+    monkeypatch.setattr(current, "evidence", lambda auth: {passes.cookie_name: "x"})
     dashboard.open()
     assert "Delete it" in dashboard.errors[0]

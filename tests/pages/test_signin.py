@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 import streamlit as st
 
-from pages.ui import session
-from pages.ui.signin import view
+from pages.ui.signin import current, startup
 from pages.ui.signin.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, SignedOutError
-from pages.ui.signin.view import Provider
+from pages.ui.signin.startup import Provider
 from registry import Role, Settings
 from registry.errors import SettingsError
 from tests.support.driver import Dashboard
@@ -45,7 +44,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch, auth: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("address"), ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 def test_local_starts_on_loopback(options: dict[str, Any], address: str) -> None:
     options["server.address"] = address
-    view.check(Settings())
+    startup.check(Settings())
 
 
 @pytest.mark.parametrize("address", [None, "", "0.0.0.0", "::", "192.168.1.9", "registry.example.com"])  # noqa: S104 -- addresses to listen on, in a setting
@@ -53,23 +52,23 @@ def test_local_starts_nowhere_else(options: dict[str, Any], address: str | None)
     """A link on the console is no sign-in for a network."""
     options["server.address"] = address
     with pytest.raises(SettingsError, match=r"127\.0\.0\.1"):
-        view.check(Settings())
+        startup.check(Settings())
 
 
 @pytest.mark.parametrize("roles", [{}, {"ingestion": "service"}], ids=str)
 @pytest.mark.parametrize("mode", ["oidc", "proxy"])
 def test_without_roles_nobody_could_get_in(options: dict[str, Any], mode: str, roles: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="REGISTRY_ROLES"):
-        view.check(Settings(auth=mode, roles=roles, proxy_secret="x" * 16))
+        startup.check(Settings(auth=mode, roles=roles, proxy_secret="x" * 16))
 
 
 def test_the_proxy_needs_a_secret(options: dict[str, Any]) -> None:
     """Of at least 16 characters; without one, anybody could say who they are."""
     with pytest.raises(SettingsError, match="REGISTRY_PROXY_SECRET"):
-        view.check(Settings(auth="proxy", roles=ROLES))
+        startup.check(Settings(auth="proxy", roles=ROLES))
     with pytest.raises(SettingsError, match="16 characters"):
         Settings(auth="proxy", roles=ROLES, proxy_secret="x" * 15)
-    view.check(Settings(auth="proxy", roles=ROLES, proxy_secret="x" * 16))
+    startup.check(Settings(auth="proxy", roles=ROLES, proxy_secret="x" * 16))
 
 
 @pytest.mark.parametrize("mode", ["oidc", "proxy"])
@@ -79,10 +78,10 @@ def test_streamlits_own_trust_in_headers_is_refused(
     """It would put a browser's own headers in place of what the provider said."""
     secrets(monkeypatch, {**SHARED, **COMPANY})
     settings = Settings(auth=mode, roles=ROLES, proxy_secret="x" * 16)
-    view.check(settings)
+    startup.check(settings)
     options["server.trustedUserHeaders"] = {"X-Forwarded-Email": "email"}
     with pytest.raises(SettingsError, match="trustedUserHeaders"):
-        view.check(settings)
+        startup.check(settings)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +94,8 @@ def test_the_provider_and_its_issuer(
 ) -> None:
     """The issuer is where its configuration is, as the standard has it."""
     secrets(monkeypatch, auth)
-    view.check(OIDC)
-    assert view.provider() == Provider(name, "https://id.example.com/realms/x")
+    startup.check(OIDC)
+    assert startup.provider() == Provider(name, "https://id.example.com/realms/x")
 
 
 @pytest.mark.parametrize(
@@ -119,14 +118,14 @@ def test_secrets_that_do_not_do(
     """The message says what is wrong, and repeats no secret."""
     secrets(monkeypatch, auth)
     with pytest.raises(SettingsError, match=message) as refused:
-        view.check(OIDC)
+        startup.check(OIDC)
     assert SHARED["cookie_secret"] not in refused.value.message
 
 
 def test_a_public_host_may_be_redirected_to(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: once it is named in the settings."""
     secrets(monkeypatch, {**SHARED, **COMPANY, "redirect_uri": "https://registry.example.com/oauth2callback"})
-    view.check(Settings(auth="oidc", roles=ROLES, public_hosts=["Registry.example.com"]))
+    startup.check(Settings(auth="oidc", roles=ROLES, public_hosts=["Registry.example.com"]))
 
 
 def test_a_tab_that_stays_open_is_believed_for_so_long(
@@ -143,12 +142,12 @@ def test_a_tab_that_stays_open_is_believed_for_so_long(
         REGISTRY_SIGN_IN_HOURS="2",
     )
     headers = {SECRET_HEADER: [secret], EMAIL_HEADER: ["vera@example.com"], GROUPS_HEADER: ["staff"]}
-    monkeypatch.setattr(session, "evidence", lambda auth: headers)
+    monkeypatch.setattr(current, "evidence", lambda auth: headers)
     dashboard, opened = Dashboard().open(), time.time()
     assert dashboard.title == "Models"
-    monkeypatch.setattr(session, "time", SimpleNamespace(time=lambda: opened + 2 * 3600 - 60))
+    monkeypatch.setattr(current, "time", SimpleNamespace(time=lambda: opened + 2 * 3600 - 60))
     assert dashboard.run().title == "Models"
-    monkeypatch.setattr(session, "time", SimpleNamespace(time=lambda: opened + 2 * 3600 + 60))
+    monkeypatch.setattr(current, "time", SimpleNamespace(time=lambda: opened + 2 * 3600 + 60))
     assert dashboard.run().title == "Your sign-in has expired"
     assert Dashboard().open().title == "Models"
 
@@ -172,16 +171,16 @@ def test_signing_out_ends_every_copy_of_a_sign_in(
         REGISTRY_DATA_DIR=str(tmp_path),
     )
     secrets(monkeypatch, {**SHARED, **COMPANY})
-    issuer = view.provider().issuer
+    issuer = startup.provider().issuer
     claims = {"is_logged_in": True, "iss": issuer, "sub": "vera", "iat": time.time(), "groups": groups}
-    monkeypatch.setattr(session, "evidence", lambda auth: claims)
+    monkeypatch.setattr(current, "evidence", lambda auth: claims)
     left = []
     monkeypatch.setattr(st, "logout", lambda: left.append(True))
-    session.sign_out()
+    current.sign_out()
     assert [True] == left
     claims["groups"] = ["staff"]
     with pytest.raises(SignedOutError) as refused:
-        session.current()
+        current.sign_in()
     assert refused.value.title == "You are signed out"
     claims["iat"] += 1
-    assert session.current().actor.role is Role.VIEWER
+    assert current.sign_in().actor.role is Role.VIEWER

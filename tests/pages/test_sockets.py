@@ -25,8 +25,7 @@ from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
-from pages.ui import session
-from pages.ui.signin import sockets, view
+from pages.ui.signin import current, sockets, startup
 from pages.ui.signin.sockets import (
     MOST_FILES,
     MOST_FRAMES,
@@ -363,9 +362,9 @@ def _connection(cookie: str = "", origin: str = ORIGIN) -> HTTPConnection:
 
 def test_a_pass_is_a_sign_in(local: Settings) -> None:
     """As long as it is ours, is of a session, and was not signed out."""
-    passes = session.passes(local)
+    passes = startup.passes(local)
     name, whole = passes.cookie_name, passes.issue("session", LOCAL_ADMINISTRATOR)
-    assert session.is_signed_in(local, _connection(f"{name}={whole}"))
+    assert current.is_signed_in(local, _connection(f"{name}={whole}"))
     for cookie in (
         "",
         f"{name}=",
@@ -373,11 +372,11 @@ def test_a_pass_is_a_sign_in(local: Settings) -> None:
         f"other={whole}",
         f"{name}={passes.issue('link', LOCAL_ADMINISTRATOR)}",
     ):
-        assert not session.is_signed_in(local, _connection(cookie))
+        assert not current.is_signed_in(local, _connection(cookie))
     found = passes.read("session", whole, 60)
     assert found
     passes.spent.add(found.id)
-    assert not session.is_signed_in(local, _connection(f"{name}={whole}"))
+    assert not current.is_signed_in(local, _connection(f"{name}={whole}"))
 
 
 @pytest.mark.parametrize(
@@ -404,19 +403,19 @@ def test_a_cookie_of_the_provider_is_a_sign_in(
 ) -> None:
     """As Streamlit and the pages judge it."""
     issuer = "https://id.example.com"
-    monkeypatch.setattr(view, "provider", lambda: view.Provider(None, issuer))
+    monkeypatch.setattr(startup, "provider", lambda: startup.Provider(None, issuer))
     monkeypatch.setattr(starlette_websocket, "get_cookie_secret", lambda: "a" * 32)
     settings = Settings(auth="oidc", data_dir=tmp_path, roles={"staff": "viewer"})
     claims = {"origin": ORIGIN, "is_logged_in": True, "iss": issuer, "iat": time.time(), "email": "a@example.com"}
     text = json.dumps({**claims, "groups": ["staff"], **changed})
     cookie = create_signed_value(secret, USER_COOKIE_NAME, text).decode()
     connection = _connection(f"{USER_COOKIE_NAME}={cookie}", origin)
-    assert is_signed_in == session.is_signed_in(settings, connection)
+    assert is_signed_in == current.is_signed_in(settings, connection)
 
 
 def test_the_proxy_lets_in_nobody_else() -> None:
     """Whose requests get here has signed in there."""
-    assert session.is_signed_in(Settings(auth="proxy", proxy_secret="x" * 32), _connection())
+    assert current.is_signed_in(Settings(auth="proxy", proxy_secret="x" * 32), _connection())
 
 
 def test_the_page_that_they_are_led_to() -> None:

@@ -31,7 +31,7 @@ class Dashboard:
 
     def open(self, page: str = "models", **query: str) -> Self:
         """Follow a link to a page, with its query."""
-        self.at._page_hash = calc_hash("" if page == "models" else page)  # switch_page() needs a run before
+        self.at._page_hash = calc_hash(page)  # switch_page() needs a run before
         self.at.query_params = dict(query)
         self.run()
         self.at._page_hash = ""  # else AppTest would go back there after every change of page

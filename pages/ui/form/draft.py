@@ -27,7 +27,7 @@ CONTRACT = ("dimensions", "normalize", "distance_metric")
 """Parameters that do not change while KBs hold vectors made with them."""
 
 _STATE = "form"
-_NUMBER = "form_number"
+_NUMBER = "last_form"
 _ESCAPES = {"\\": "\\", "\n": "n", "\t": "t", "\r": "r", ",": ","}
 _UNESCAPED = {letter: char for char, letter in _ESCAPES.items()} | {"s": " "}
 _ENTRY = re.compile(r"(?:[^\\,]|\\.?)+")  # up to a comma that has no backslash before it

@@ -21,6 +21,7 @@ from pages.ui.listing import actions
 from pages.ui.listing.actions import Action
 from pages.ui.listing.table import TABLE
 from pages.ui.session import registry
+from pages.ui.sitemap import EDIT
 from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT, counted
 
 _INTENT = "intent"
@@ -50,7 +51,7 @@ def show(reg: Registry) -> None:
         return
     if action is actions.EDIT:
         _end()
-        routes.go(routes.EDIT, id=id)
+        routes.go(EDIT, id=id)
     elif action is actions.TEST:
         _test(id)
     elif action is actions.DEFAULT:

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pages.ui.signin.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER, comes_from_proxy
+from pages.ui.sitemap import MODELS
 
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 UNDER_LOCALHOST = ".localhost"  # names that no browser looks up: they are this machine, as localhost is
@@ -122,7 +123,12 @@ def allowed_hosts(settings: Settings) -> list[str]:
 
 
 def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
-    """What is answered beside the pages: redeeming a link, and signing out where Streamlit's own way does not fit."""
+    """What is answered beside the pages: the way from ``/`` to the list of models, redeeming a link, and signing out
+    where Streamlit's own way does not fit."""
+
+    async def start(request: Request) -> Response:
+        # so that the browser's Back, unlike after a redirect by a page, does not lead here again
+        return RedirectResponse(f"{MODELS.path}?{request.url.query}".rstrip("?"), 307)
 
     async def sign_in(request: Request) -> Response:
         actor = passes.redeem(request.query_params.get("token", ""))
@@ -151,11 +157,12 @@ def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
     async def sign_out_at_proxy(_: Request) -> Response:
         return RedirectResponse(PROXY_SIGN_OUT_PATH, 303)
 
+    ways: list[BaseRoute] = [Route("/", start)]
     if settings.auth == "local":
-        return [Route(LINK_PATH, sign_in), Route(SIGN_OUT_PATH, sign_out)]
+        ways += [Route(LINK_PATH, sign_in), Route(SIGN_OUT_PATH, sign_out)]
     if settings.auth == "proxy":
-        return [Route(SIGN_OUT_PATH, sign_out_at_proxy)]
-    return []
+        ways += [Route(SIGN_OUT_PATH, sign_out_at_proxy)]
+    return ways
 
 
 def _needless(scope: Scope) -> str | None:

@@ -1,0 +1,45 @@
+"""The pages of the dashboard, as data: adding one is adding its script and an entry here.
+
+The menu, the sign-in, who can open a page, and what the session forgets when it is left follow from the entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from registry import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page.
+
+    Attributes:
+        path: its path in the address, and the name of its script.
+        title: in the menu and on the browser's tab.
+        icon: name of a Material icon, for the menu.
+        role: the lowest role that can open it.
+        in_menu: the menu leads to it, for those who can open it.
+        keeps: how the keys begin that the session holds only while the page is open.
+    """
+
+    path: str
+    title: str
+    icon: str
+    role: Role
+    in_menu: bool = True
+    keeps: tuple[str, ...] = ()
+
+    @property
+    def script(self) -> str:
+        """Its file in ``pages/``."""
+        return f"{self.path}.py"
+
+
+MODELS = Page("models", "Models", "hub", Role.VIEWER)
+EDIT = Page("edit", "Model", "edit", Role.ADMIN, in_menu=False, keeps=("form",))
+AUDIT = Page("audit", "Audit log", "history", Role.AUDITOR, keeps=("audit_trail",))
+PROXY = Page("proxy", "Proxy", "cloud_sync", Role.AUDITOR, keeps=("proxy_report", "proxy_adopting"))
+
+PAGES = (MODELS, EDIT, AUDIT, PROXY)
+"""All of them, in the order of the menu."""
