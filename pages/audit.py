@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 from registry import Registry
-from registry.audit.records import AuditEntry
 
-from pages.ui import tables
-from pages.ui.feedback import plain
-from pages.ui.filters import FIRST_DAY, LAST_DAY, Filters, one_of, some_day, some_text
+from pages.ui import entries
+from pages.ui.filters import FIRST_DAY, LAST_DAY, LONGEST_TEXT, Filters, one_of, some_day, some_text
 from pages.ui.session import require
 from pages.ui.sitemap import AUDIT
-from pages.ui.words import ACTIONS, counted, field_label, outcome, shown
+from pages.ui.words import ACTIONS
 
 PAGE_SIZE = 50
 MOST_NUMBERS = 10
@@ -29,7 +26,6 @@ TIMES = {
     "year": "Last 365 days",
     DATES: "Custom dates",
 }
-TABLE = "audit_table"
 TRAIL = "audit_trail"
 
 
@@ -45,19 +41,19 @@ def main() -> None:
     elif not page.entries:
         _empty(any(wanted.values()))
         return
-    selected = _table(page.entries) if page.entries else []
+    selected = entries.table(page.entries) if page.entries else []
     _pager(trail, page.next)
     for entry in selected:
-        _details(entry)
+        entries.details(entry)
 
 
 def _filters(reg: Registry) -> dict[str, Any]:
     """The filters; they stand in the address, so that a view can be shared."""
-    actors = reg.audit.actors()
+    actors = {actor: actor for actor in reg.audit.actors()}
     filters = Filters(
         AUDIT,
         action=one_of(ACTIONS),
-        actor=one_of({actor: actor for actor in actors}),
+        actor=one_of(actors),
         time=one_of(TIMES),
         target=some_text,
         search=some_text,
@@ -65,44 +61,12 @@ def _filters(reg: Registry) -> dict[str, Any]:
     )
     filters.begin()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox(
-            "Action",
-            list(ACTIONS),
-            index=None,
-            format_func=ACTIONS.__getitem__,
-            placeholder="Any action",
-            key=filters.key("action"),
-            width=160,
-        )
-        st.selectbox(
-            "Actor",
-            actors,
-            index=None,
-            placeholder="Anybody",
-            key=filters.key("actor"),
-            width=160,
-        )
-        span = st.selectbox(
-            "Time",
-            list(TIMES),
-            index=None,
-            format_func=TIMES.__getitem__,
-            placeholder="Any time",
-            key=filters.key("time"),
-            width=150,
-        )
-        st.text_input(
-            "Target", None, placeholder="Exact name or id", key=filters.key("target"), max_chars=255, width=160
-        )
-        st.text_input(
-            "Search",
-            None,
-            type="search",
-            placeholder="In names and values",
-            icon=":material/search:",
-            key=filters.key("search"),
-            max_chars=255,
-        )
+        filters.choose("action", "Action", ACTIONS, any="Any action", width=160)
+        filters.choose("actor", "Actor", actors, any="Any actor", width=160)
+        span = filters.choose("time", "Time", TIMES, any="Any time", width=150)
+        hint = "Exact name or id"
+        st.text_input("Target", None, LONGEST_TEXT, filters.key("target"), placeholder=hint, width=160)
+        filters.search("In names and values")
     if span != DATES:
         return filters.end(without=("from", "to"))
     with st.container(horizontal=True):
@@ -145,47 +109,6 @@ def _empty(is_filtered: bool) -> None:
         st.info("Nothing has happened yet. Every change will be listed here.", icon=":material/history:")
 
 
-def _table(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
-    st.caption("Select an entry to see every field, before and after.")
-    frame = pd.DataFrame(
-        {
-            "at": [entry.at for entry in entries],
-            "actor": [entry.actor for entry in entries],
-            "action": [ACTIONS.get(entry.action, entry.action) for entry in entries],
-            "target": [entry.target_name for entry in entries],
-            "changes": [_summary(entry) for entry in entries],
-        }
-    )
-    column = st.column_config
-    selected = tables.draw(
-        TABLE,
-        [str(entry.seq) for entry in entries],
-        frame,
-        "single-row",
-        height=36 * (min(len(entries), 9) + 1) + 2,
-        row_height=36,
-        hide_index=True,
-        alt="Audit log, newest entry first",
-        column_config={
-            "at": column.DatetimeColumn("Time (UTC)", format="YYYY-MM-DD HH:mm:ss", width=160, timezone="UTC"),
-            "actor": column.TextColumn("Actor", width=170),
-            "action": column.TextColumn("Action", width=170),
-            "target": column.TextColumn("Target", width=180),
-            "changes": column.TextColumn("Changes", width="large"),
-        },
-    )
-    return [entry for entry in entries if str(entry.seq) in selected]
-
-
-def _summary(entry: AuditEntry) -> str:
-    if entry.action.endswith((":create", ":delete")):
-        return counted(len(entry.changes), "field")
-    if entry.action == "model:test":
-        return outcome(entry.context)
-    changes = [f"{field_label(c.field)}: {shown(c.before)} → {shown(c.after)}" for c in entry.changes]
-    return "; ".join(changes or [f"{field_label(name)}: {shown(value)}" for name, value in entry.context.items()])
-
-
 def _pager(trail: list[int | None], following: int | None) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Newer", icon=":material/chevron_left:", disabled=len(trail) == 1):
@@ -194,29 +117,6 @@ def _pager(trail: list[int | None], following: int | None) -> None:
         if st.button("Older", icon=":material/chevron_right:", icon_position="right", disabled=following is None):
             trail.append(following)
             st.rerun()
-
-
-def _details(entry: AuditEntry) -> None:
-    with st.container(border=True):
-        st.markdown(f"**{plain(ACTIONS.get(entry.action, entry.action))}** · {plain(entry.target_name)}")
-        st.caption(
-            f"Entry {entry.seq:,} · {entry.at:%Y-%m-%d %H:%M:%S} UTC · {plain(entry.actor)} "
-            f"({plain(entry.actor_role)}, via {plain(entry.actor_via)}) · id {plain(entry.target_id)}"
-        )
-        if entry.changes:
-            cells = [(field_label(c.field), shown(c.before), shown(c.after)) for c in entry.changes]
-            frame = pd.DataFrame([map(plain, row) for row in cells], columns=["Field", "Before", "After"])
-            st.table(frame, hide_index=True, alt="Fields that changed")
-        for name, value in entry.context.items():
-            if name == "knowledge_base_count" and _is_said(entry.context):
-                continue
-            st.caption(f"{plain(field_label(name))}: {plain(shown(value))}")
-
-
-def _is_said(context: Mapping[str, Any]) -> bool:
-    """Whether the names of all knowledge bases that are counted stand there as well."""
-    names = context.get("knowledge_bases")
-    return isinstance(names, list) and len(names) == context["knowledge_base_count"]
 
 
 main()

@@ -13,7 +13,7 @@ from registry.records import ModelType, Status
 from pages.ui import routes, tables
 from pages.ui.feedback import plain
 from pages.ui.filters import Filters, one_of, some_text
-from pages.ui.listing import bar, batch, dialogs
+from pages.ui.listing import bar, batch, dialogs, intent
 from pages.ui.listing.table import models_table, offered_table
 from pages.ui.session import require
 from pages.ui.sitemap import EDIT, MODELS
@@ -52,7 +52,7 @@ def main() -> None:
         return
     may_change = _role(reg) is Role.ADMIN
     above = tables.bar()
-    selected = models_table(rows, dialogs.start if may_change else None, with_proxy=reg.proxy.is_configured)
+    selected = models_table(rows, intent.start if may_change else None, with_proxy=reg.proxy.is_configured)
     with above:
         bar.draw(reg, selected, count, may_change=may_change)
     if may_change:
@@ -110,34 +110,10 @@ def _filters(reg: Registry) -> dict[str, str | None]:
             key=filters.key("type"),
             width="content",
         )
-        st.selectbox(
-            "Provider",
-            list(providers),
-            index=None,
-            format_func=providers.__getitem__,
-            placeholder="All providers",
-            key=filters.key("provider"),
-            width=200,
-        )
+        filters.choose("provider", "Provider", providers, any="All providers", width=200)
         if sees_all:
-            st.selectbox(
-                "Status",
-                list(STATUSES),
-                index=None,
-                format_func=STATUSES.__getitem__,
-                placeholder="Any status",
-                key=filters.key("status"),
-                width=160,
-            )
-        st.text_input(
-            "Search",
-            None,
-            type="search",
-            placeholder="Name, model ID or provider",
-            icon=":material/search:",
-            key=filters.key("search"),
-            max_chars=255,
-        )
+            filters.choose("status", "Status", STATUSES, any="Any status", width=160)
+        filters.search("Name, model ID or provider")
     return filters.end()
 
 

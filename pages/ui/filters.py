@@ -16,6 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from pages.ui.feedback import typed
 from pages.ui.sitemap import Page
 
+LONGEST_TEXT = 255  # characters
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 Reader = Callable[[str], Any]
 """What a text of the address means. Of an empty one: what stands for no filter."""
@@ -34,6 +35,30 @@ class Filters:
     def key(self, name: str) -> str:
         """The key of a filter's widget."""
         return f"{self._page.path}_{name}"
+
+    def choose(self, name: str, label: str, options: Mapping[Any, str], *, any: str, width: int) -> Any:
+        """Draw a list to choose from, by its labels; ``any`` stands for no choice."""
+        return st.selectbox(
+            label,
+            list(options),
+            index=None,
+            format_func=options.__getitem__,
+            placeholder=any,
+            key=self.key(name),
+            width=width,
+        )
+
+    def search(self, hint: str) -> None:
+        """Draw the field to search in, which takes the room that is left in the row."""
+        st.text_input(
+            "Search",
+            None,
+            type="search",
+            placeholder=hint,
+            icon=":material/search:",
+            key=self.key("search"),
+            max_chars=LONGEST_TEXT,
+        )
 
     def begin(self) -> None:
         """Set the widgets to what the address says where it is new: the page was opened, or Back or Forward pressed.
@@ -99,7 +124,7 @@ def one_of(labels: Mapping[Any, str], default: Any = None) -> Reader:
 
 def some_text(text: str) -> str | None:
     """Reads what is searched for."""
-    return typed(text).strip()[:255] or None
+    return typed(text).strip()[:LONGEST_TEXT] or None
 
 
 def some_day(text: str) -> date | None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 
 import streamlit as st
 from registry.records import Kind, TestResult
 
+from pages.ui import waiting
 from pages.ui.feedback import plain
 from pages.ui.words import FAILS, STAGES, WORKS, duration
-
-TICK = 0.25
-"""Seconds between two looks at a test that is running; with each, Streamlit can be told to do something else."""
 
 LOCKED = (
     "The dimensions cannot be changed: knowledge bases hold vectors made under them. If the model now makes others, "
@@ -29,7 +26,7 @@ _AHEAD = ":gray[:material/radio_button_unchecked:"
 
 
 def run(call: Callable[[], TestResult], what: str) -> TestResult:
-    """Make a test and show meanwhile what is called. Whoever does something else on the page ends the waiting.
+    """Make a test and show meanwhile what is called; any other click on the page ends the waiting.
 
     Args:
         call: the test, on a handle of its own: it runs in another thread, where nobody is signed in.
@@ -38,16 +35,11 @@ def run(call: Callable[[], TestResult], what: str) -> TestResult:
     Raises:
         RegistryError: nothing was sent.
     """
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(call)
-    pool.shutdown(wait=False)
     begun = time.monotonic()
     st.empty()  # in the place of the last result, which would stay there until this run ends
     with st.spinner(f"Calling {plain(what)}…", show_time=True):
         note = st.empty()
-        while not wait([future], timeout=TICK).done:
-            note.caption(_SLOW if time.monotonic() - begun > _PATIENCE else "")
-    return future.result()
+        return waiting.run(call, lambda: note.caption(_SLOW if time.monotonic() - begun > _PATIENCE else ""))
 
 
 def show(result: TestResult) -> None:

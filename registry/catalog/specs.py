@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import (
@@ -35,6 +36,28 @@ from registry.secrecy import Unpickled, forgetful
 MAX_NAME = 255
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+MOST_TOKENS: Final = 1024
+"""A test asks for no longer answer; enough for a model that thinks before it answers."""
+
+_LIMITS: Final = {ModelType.GENERATION: "config.max_output_tokens", ModelType.NER: "config.max_tokens"}
+# by exclusion: a parameter that is new counts until it is known to have no part
+_WITHOUT_EFFECT: Final = {
+    "id",
+    "name",
+    "status",
+    "is_default",
+    "api_key",
+    "config.tags",
+    "config.cost_per_1m_input",
+    "config.cost_per_1m_output",
+    "config.context_window",
+    "config.distance_metric",
+    "config.batch_size",
+    "config.supports_streaming",
+    "config.supports_json_mode",
+    "config.supports_vision",
+}
 
 
 def trimmed(value: Any) -> Any:
@@ -288,6 +311,27 @@ def stand_ins(type: ModelType | str) -> dict[str, int]:
     """A value for each parameter that must be given, with which no value of another is at fault."""
     bounds = {field.name: (field.minimum, field.maximum) for field in config_fields(type) if field.required}
     return {name: int((high if name == "context_window" else low) or 1) for name, (low, high) in bounds.items()}
+
+
+def flat(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a model, those of ``connection`` and ``config`` under their paths."""
+    nested = ("connection", "config")
+    parts = {f"{part}.{name}": value for part in nested for name, value in model.get(part, {}).items()}
+    return {name: value for name, value in model.items() if name not in nested} | parts
+
+
+def affects_call(type: str, path: str) -> bool:
+    """Whether a field other than the key affects the call of a model of this type, or the result of its test."""
+    return path not in _WITHOUT_EFFECT and (path, type) != ("config.max_tokens", ModelType.EMBEDDING)
+
+
+def called(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that affect the call of a model; the longest answer only as far as a test asks for it."""
+    kind = ModelType(fields["type"])
+    parts = {path: value for path, value in fields.items() if affects_call(kind, path) and value is not None}
+    if kind in _LIMITS:
+        parts[_LIMITS[kind]] = min(MOST_TOKENS, parts.get(_LIMITS[kind], MOST_TOKENS))
+    return parts
 
 
 def _field(name: str, info: FieldInfo) -> ConfigField:

@@ -14,8 +14,7 @@ from sqlalchemy.orm import Session
 from registry.audit.change import Change, Target, diff
 from registry.audit.records import Action, TargetKind
 from registry.catalog import validation
-from registry.catalog.call import called
-from registry.catalog.specs import ModelCreate, name_key
+from registry.catalog.specs import ModelCreate, called, name_key
 from registry.errors import (
     AlreadyExistsError,
     ContractError,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from registry.actors import Actor
 from registry.audit.change import Change, Target, changing
 from registry.audit.records import Action, TargetKind
-from registry.catalog import call, validation
+from registry.catalog import call, specs, validation
 from registry.catalog.arguments import ModelRef
 from registry.catalog.egress import Policy
 from registry.catalog.specs import ModelCreate, ModelUpdate
@@ -58,7 +58,7 @@ class Tester:
         spec = subject.spec
         self._policy.check(rows.origin_of(spec.provider, spec.api_endpoint))
         found = probe.run(spec, subject.id if subject.is_served else None, self._carrier, self._policy)
-        result = call.seal(replace(found, at=self._store.clock()), call.flat(spec.model_dump()), spec.api_key)
+        result = call.seal(replace(found, at=self._store.clock()), specs.flat(spec.model_dump()), spec.api_key)
         with changing(self._store, actor) as change:
             if subject.version and not subject.is_edited:
                 self._remember(change.session, subject, result)
@@ -106,7 +106,7 @@ def _unsaved(model: ModelCreate | Mapping[str, Any], edit: Edit | None) -> _Subj
 
 
 def _called(spec: ModelCreate) -> dict[str, Any]:
-    return call.called(call.flat(spec.model_dump()))
+    return specs.called(specs.flat(spec.model_dump()))
 
 
 def adopt(session: Session, vault: Vault, row: ModelRow, tested: TestResult | None) -> None:

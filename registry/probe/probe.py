@@ -16,10 +16,10 @@ from typing import Annotated, Any, Final, Protocol
 from pydantic import ConfigDict, NonNegativeInt, SecretStr, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from registry.catalog.call import MOST_TOKENS, mode_of
+from registry.catalog.call import mode_of
 from registry.catalog.egress import Policy
 from registry.catalog.providers import PROVIDERS
-from registry.catalog.specs import ModelCreate
+from registry.catalog.specs import MOST_TOKENS, ModelCreate
 from registry.errors import ProxyError, SettingsError
 from registry.probe import diagnosis
 from registry.probe.litellm_call import Call

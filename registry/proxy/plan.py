@@ -18,9 +18,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from registry.proxy.admin import Entry, Registration
-from registry.proxy.records import Reason, SyncStep
+from registry.proxy.records import OURS, Reason, SyncStep, alias_of
 
-OURS = "db-"
 TEMPORARY = "db-test-"
 _STALE_SECONDS = 15 * 60  # no test takes longer: what is older was left behind
 
@@ -56,11 +55,6 @@ class Task:
     wanted: Wanted | None = None
     adds: Registration | None = None
     epoch: int | None = None
-
-
-def alias_of(id: str) -> str:
-    """The name that the proxy serves a model under."""
-    return OURS + id
 
 
 def temporary_alias() -> str:

@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+OURS = "db-"
+"""How the aliases of the registry's models begin."""
+
+
+def alias_of(id: str) -> str:
+    """The alias under which the proxy serves a model."""
+    return OURS + id
+
 
 class Reason(StrEnum):
     """What differs between the registry and the proxy."""

@@ -33,8 +33,8 @@ from registry.errors import (
 from registry.keys.vault import Vault
 from registry.proxy import plan
 from registry.proxy.admin import PARALLEL, ProxyApi, Registration, UnreachableError
-from registry.proxy.plan import Task, Wanted, alias_of
-from registry.proxy.records import Reason, SyncFailure, SyncReport, SyncStep
+from registry.proxy.plan import Task, Wanted
+from registry.proxy.records import Reason, SyncFailure, SyncReport, SyncStep, alias_of
 from registry.records import ModelType, Status
 from registry.store import rows
 from registry.store.store import Store

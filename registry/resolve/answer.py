@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from registry.catalog.providers import PROVIDERS
-from registry.proxy.plan import alias_of
+from registry.proxy.records import alias_of
 from registry.records import Model
 from registry.secrecy import Unpickled, forgetful
 

@@ -106,8 +106,8 @@ def test_all_ways_between_pages_go_through_routes(path: Path) -> None:
 
 KEYS_OF = {
     "models": ("models.py", "ui/listing/*.py"),
-    "audit": ("audit.py",),
-    "proxy": ("proxy.py",),
+    "audit": ("audit.py", "ui/entries.py"),
+    "proxy": ("proxy.py", "ui/adopting.py", "ui/syncing.py"),
     "edit": ("edit.py", "ui/result.py", "ui/form/*.py"),
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pages.ui.listing import dialogs
+from pages.ui.listing import intent
 from pages.ui.listing.actions import ACTIONS, DEACTIVATE, DELETE, Action, offered
 from pages.ui.listing.table import chosen_action
 from registry import Registry
@@ -18,7 +18,7 @@ from tests.support.factories import ADMIN, bound, created, embedding, generation
 
 def _noted(dashboard: Dashboard, action: str, id: str) -> Dashboard:
     """What the row menu's callback notes: the menu itself can be opened in a browser only."""
-    dashboard.open().at.session_state[dialogs._INTENT] = (action, id)
+    dashboard.open().at.session_state[intent.INTENT] = (action, id)
     return dashboard.run()
 
 

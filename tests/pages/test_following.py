@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from registry import Actor, Registry, Settings
-from registry.proxy.plan import alias_of
+from registry.proxy.records import alias_of
 from tests.pages.test_add import filled
 from tests.support.driver import Dashboard
 from tests.support.factories import AUDITOR, KEY_A, VIEWER, created, embedding, generation

@@ -11,7 +11,7 @@ from sqlalchemy import JSON, Boolean, Column, Engine, Integer, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from registry import KnowledgeBase, Model, Registry, Settings, errors
-from registry.proxy.plan import alias_of
+from registry.proxy.records import alias_of
 from registry.store.tables import AuditRow, Base, UtcDateTime
 from tests.support.factories import ADMIN, CANARY, bound, created, embedding, generation
 from tests.support.fake_proxy import MASTER_KEY, FakeProxy

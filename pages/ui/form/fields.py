@@ -20,7 +20,7 @@ from registry.catalog.specs import ConfigField
 from registry.records import ModelType
 
 from pages.ui.feedback import plain
-from pages.ui.form import draft
+from pages.ui.form import paths
 from pages.ui.form.draft import Form
 
 AT_ONCE = "0ms"
@@ -59,7 +59,7 @@ def secret(form: Form, kind: ModelType, provider: Provider, *, is_saved: bool) -
     st.text_input(
         _label(field),
         type="password",
-        key=form.key(draft.own_path("api_key", provider)),
+        key=form.key(paths.own_path("api_key", provider)),
         live=AT_ONCE,
         on_change=on_change,
         placeholder="Saved – leave empty to keep" if is_saved else field.placeholder,
@@ -74,7 +74,7 @@ def secret(form: Form, kind: ModelType, provider: Provider, *, is_saved: bool) -
 def parameter(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, Any], *, locked: bool) -> None:
     """A parameter of the model's type. What is known of it stands in the empty field, in grey. A locked one is shown,
     but cannot change while KBs depend on it."""
-    path, at = draft.config_path(kind, item.name), f"config.{item.name}"
+    path, at = paths.config_path(kind, item.name), f"config.{item.name}"
     shared: dict[str, Any] = {
         "key": form.key(path),
         "help": _help(item),
@@ -83,7 +83,7 @@ def parameter(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str
     }
     label = f"{item.label} (optional)" if item.optional or item.kind == "list" else item.label
     if item.kind == "bool":
-        st.toggle(label, disabled=locked, **shared | {"key": form.key(draft.toggle_path(kind, item, known))})
+        st.toggle(label, disabled=locked, **shared | {"key": form.key(paths.toggle_path(kind, item, known))})
     elif item.kind == "choice":
         st.radio(label, item.choices, horizontal=True, disabled=locked, **shared)
     elif item.kind == "list":

@@ -12,7 +12,7 @@ from registry.catalog.specs import ConfigField, config_fields
 from registry.records import ModelType
 
 from pages.ui.feedback import plain
-from pages.ui.form import draft, fields
+from pages.ui.form import fields, paths
 from pages.ui.form.draft import Form
 from pages.ui.words import field_label, shown
 
@@ -23,7 +23,7 @@ _NOTE, _OFFERS = 48, 88  # pixels, whatever is in them: two lines of text, two r
 def model_id(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -> None:
     """The field for the provider's own name of the model. Below it, in room that does not change while one types a
     new model's, are what is known of it and the known ones that it could become."""
-    path, ids = draft.model_id_path(kind, provider), [model.model_id for model in known_models(kind, provider.id)]
+    path, ids = paths.model_id_path(kind, provider), [model.model_id for model in known_models(kind, provider.id)]
     with st.container(gap="xsmall"):
         _field(
             form, path, provider.examples.get(ModelType.GENERATION if kind is ModelType.NER else kind), locked=locked
@@ -105,8 +105,8 @@ def _note(form: Form, found: KnownModel, differing: Mapping[str, Any]) -> str:
 
 def _path(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, Any]) -> str:
     if item.kind == "bool":
-        return draft.toggle_path(kind, item, {} if form.model else known)
-    return draft.config_path(kind, item.name)
+        return paths.toggle_path(kind, item, {} if form.model else known)
+    return paths.config_path(kind, item.name)
 
 
 def _differs(form: Form, kind: ModelType, name: str, known: Mapping[str, Any]) -> bool:
@@ -120,4 +120,4 @@ def _take(form: Form, kind: ModelType, known: Mapping[str, Any]) -> None:
     for item in config_fields(kind):
         if item.name in known:
             of_itself = form.model is None and item.kind != "bool"
-            form.put(_path(form, kind, item, known), None if of_itself else draft.shown_value(item, known[item.name]))
+            form.put(_path(form, kind, item, known), None if of_itself else paths.shown_value(item, known[item.name]))

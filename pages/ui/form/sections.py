@@ -10,7 +10,7 @@ from registry.catalog.providers import Provider
 from registry.catalog.specs import ConfigField, config_fields
 from registry.records import ModelType
 
-from pages.ui.form import draft, fields
+from pages.ui.form import fields, paths, values
 from pages.ui.form.draft import Form
 from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT
 
@@ -18,22 +18,22 @@ from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT
 def connection(form: Form, kind: ModelType, provider: Provider) -> None:
     """What the provider needs to be reached: endpoint, key, and what else it declares."""
     st.header("Connection", anchor=False)
-    fields.connection(form, kind, draft.own_path("api_endpoint", provider), "api_endpoint", provider.endpoint)
+    fields.connection(form, kind, paths.own_path("api_endpoint", provider), "api_endpoint", provider.endpoint)
     fields.secret(form, kind, provider, is_saved=form.model is not None and form.model.has_api_key)
     if provider.connection:
         for column, (name, field) in zip(
             st.columns(len(provider.connection)), provider.connection.items(), strict=True
         ):
             with column:
-                fields.connection(form, kind, draft.connection_path(name, provider), f"connection.{name}", field)
+                fields.connection(form, kind, paths.connection_path(name, provider), f"connection.{name}", field)
     fields.error_at(form, "connection")
 
 
 def parameters(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -> None:
     """The parameters of the type; those of a contract that KBs depend on are shown, but cannot change."""
     st.header("Parameters", anchor=False)
-    items, known = config_fields(kind), draft.known(form, kind, provider)
-    fixed = draft.CONTRACT if locked else ()
+    items, known = config_fields(kind), values.known(form, kind, provider)
+    fixed = values.CONTRACT if locked else ()
     with st.container():
         if locked:
             st.caption(

@@ -9,7 +9,7 @@ from registry.catalog.providers import Provider
 from registry.records import ModelType, TestResult
 
 from pages.ui import result
-from pages.ui.form import draft
+from pages.ui.form import paths, values
 from pages.ui.form.draft import Form
 from pages.ui.session import registry
 
@@ -17,11 +17,11 @@ from pages.ui.session import registry
 def begin(form: Form, kind: ModelType, provider: Provider) -> bool:
     """Before the fields are drawn: let go of a result that is not of what they hold, put what was measured into its
     field, and tell whether a test is to be made in this run."""
-    path = draft.config_path(kind, "dimensions")
+    path = paths.config_path(kind, "dimensions")
     if form.measured and form.get(path) is None:
         form.put(path, form.measured)
     form.measured = None
-    if form.result and form.tested != draft.mark(kind, draft.values(form, kind, provider)):
+    if form.result and form.tested != values.mark(kind, values.sent(form, kind, provider)):
         form.result = None
     wanted, form.wants_test = form.wants_test, False
     form.is_watched = wanted or form.result is not None
@@ -41,19 +41,19 @@ def run(form: Form, kind: ModelType, provider: Provider) -> None:
     Raises:
         RegistryError: nothing was sent.
     """
-    sent, test = draft.values(form, kind, provider), registry().models.test
+    sent, test = values.sent(form, kind, provider), registry().models.test
     call = partial(test, form.model.id, sent) if form.model else partial(test, sent)
     found = result.run(call, f"{sent['model_id'] or 'the model'} at {provider.label}")
     if found.ok and kind is ModelType.EMBEDDING and sent["config"].get("dimensions") is None:
         form.measured = found.details["dimensions"]
         sent["config"]["dimensions"] = form.measured
-    form.result, form.tested = found, draft.mark(kind, sent)
+    form.result, form.tested = found, values.mark(kind, sent)
     form.height = result.height(found)
 
 
 def of(form: Form, kind: ModelType, provider: Provider) -> TestResult | None:
     """The result that is of exactly what the fields hold, to be saved with it."""
-    return form.result if form.tested == draft.mark(kind, draft.values(form, kind, provider)) else None
+    return form.result if form.tested == values.mark(kind, values.sent(form, kind, provider)) else None
 
 
 def show(form: Form, kind: ModelType, *, locked: bool) -> None:
@@ -79,5 +79,5 @@ def show(form: Form, kind: ModelType, *, locked: bool) -> None:
 
 
 def _use(form: Form, kind: ModelType, dimensions: int) -> None:
-    form.put(draft.config_path(kind, "dimensions"), dimensions)
+    form.put(paths.config_path(kind, "dimensions"), dimensions)
     ask(form)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import streamlit as st
 from registry import Registry
 from registry.errors import RegistryError
-from registry.proxy.plan import alias_of
+from registry.proxy.records import alias_of
 from registry.records import ModelSummary
 
 from pages.ui import tables
 from pages.ui.feedback import flash, flash_error, plain
-from pages.ui.listing import batch, dialogs
+from pages.ui.listing import batch, intent
 from pages.ui.listing.actions import TEST, offered
 from pages.ui.listing.table import TABLE
 from pages.ui.words import FAILS, IN_STEP, WORKS, ago, counted, duration, follows
@@ -62,7 +62,7 @@ def _actions(reg: Registry, row: ModelSummary) -> None:
             action.label,
             icon=f":material/{action.icon}:",
             key=f"models_{action.id}_{row.id}",
-            on_click=dialogs.start,
+            on_click=intent.start,
             args=(action, row.id),
         )
     if _lags(reg, row) and st.button("Sync with proxy", icon=":material/sync:", key=f"models_sync_{row.id}"):

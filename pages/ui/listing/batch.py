@@ -1,21 +1,21 @@
-"""Testing several models: a few at a time, each shown as it ends, until all are through or somebody does anything else.
+"""Tests several models, four at a time, and shows each result as it arrives; any other click stops it.
 
-It runs within one run of the page, which Streamlit gives up as soon as there is a click; what is known by then is kept.
+It runs within one run of the page, which Streamlit gives up as soon as there is a click; the results so far are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 from registry.errors import RegistryError
 from registry.records import ModelSummary, TestResult
 
-from pages.ui.result import TICK
+from pages.ui import waiting
 from pages.ui.session import registry
 from pages.ui.words import TEST_COLORS, TESTS, counted, duration
 
@@ -86,32 +86,16 @@ def _run(batch: Batch) -> None:
     bar, results = st.progress(0.0), st.empty()
     with results:
         _results(batch, list(batch.outcomes))
-    for found in _tested(batch.left):
-        if found:
-            batch.outcomes |= found
+    # each begins with a handle of its own: nobody goes on with a sign-in that has ended
+    tests = ((id, partial(registry().models.test, id)) for id in batch.left)
+    for ended in waiting.each(tests, AT_ONCE):
+        if ended:
+            batch.outcomes |= {id: _outcome(future) for id, future in ended.items()}
             with results:
                 _results(batch, list(batch.outcomes))
         done = len(batch.outcomes)
         bar.progress(done / total, f"{done:,} of {total:,} tested")
     st.rerun()
-
-
-def _tested(ids: Iterable[str]) -> Iterator[dict[str, _Outcome]]:
-    """Test these; gives what came in since it was last asked, which may be nothing. Who tests is established anew for
-    each: nobody goes on with a sign-in that has ended."""
-    waiting = iter(ids)
-    running: dict[Future[TestResult], str] = {}
-    pool = ThreadPoolExecutor(AT_ONCE)
-    try:
-        while True:
-            for id in islice(waiting, AT_ONCE - len(running)):
-                running[pool.submit(registry().models.test, id)] = id
-            if not running:
-                return
-            done = wait(running, timeout=TICK, return_when=FIRST_COMPLETED).done
-            yield {running.pop(future): _outcome(future) for future in done}
-    finally:
-        pool.shutdown(wait=False)
 
 
 def _outcome(future: Future[TestResult]) -> _Outcome:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from registry import ModelUpdate, Registry, errors
-from registry.catalog import call
+from registry.catalog import call, specs
 from registry.records import TestResult
 from registry.store.tables import Base
 from tests.support.factories import ADMIN, CANARY, created
@@ -305,7 +305,7 @@ def test_a_seal_tells_nothing(reg: Registry, raw: Engine, server: Provider, monk
     spec = model_at(server.url)
     result = reg.models.test(spec, actor=ADMIN)
     reg.models.create(spec, tested=result, actor=ADMIN)
-    fields = call.flat(spec)
+    fields = specs.flat(spec)
     seals = {call.seal(result, fields, key).seal for key in (None, SecretStr(CANARY), SecretStr(OTHER_KEY))}
     monkeypatch.setattr(call, "_process_key", b"another process")
     seals.add(call.seal(result, fields, None).seal)

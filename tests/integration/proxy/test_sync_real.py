@@ -21,7 +21,7 @@ from registry.catalog.providers import PROVIDERS
 from registry.errors import ProxyError
 from registry.proxy import admin, sync
 from registry.proxy.admin import Entry, ProxyApi
-from registry.proxy.plan import alias_of
+from registry.proxy.records import alias_of
 from tests.conftest import RealProxy
 from tests.support.drift import Harm, Killed, MortalApi, mortal
 from tests.support.factories import ADMIN, KEY_A, created

@@ -1,0 +1,86 @@
+"""What the form begins with, and what is sent of it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from registry.catalog import specs
+from registry.catalog.known import known_model
+from registry.catalog.providers import Provider
+from registry.catalog.specs import config_fields
+from registry.records import ModelType, Status
+
+from pages.ui.form import paths
+from pages.ui.form.draft import Form
+
+CONTRACT = ("dimensions", "normalize", "distance_metric")
+"""Parameters that do not change while KBs hold vectors made with them."""
+
+_process_key = secrets.token_bytes(32)
+
+
+def sent(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
+    """What the fields hold, as the library takes it. A key is in it only if one was typed, or is to be removed."""
+    model_id = form.text(paths.model_id_path(kind, provider))
+    found: dict[str, Any] = {
+        "provider": provider.id,
+        "name": form.text("name") or ("" if form.model else model_id),
+        "model_id": model_id,
+        "api_endpoint": form.text(paths.own_path("api_endpoint", provider)) or None,
+        "connection": {name: form.text(paths.connection_path(name, provider)) or None for name in provider.connection},
+        "config": _config(form, kind, provider),
+        "status": form.get("status") or Status.ACTIVE,
+    }
+    if typed_key := form.get(paths.own_path("api_key", provider)):
+        found["api_key"] = typed_key
+    elif form.get("remove_api_key"):
+        found["api_key"] = None
+    if form.model is None:
+        found |= {"type": kind, "is_default": bool(form.get("is_default"))}
+    elif form.get("is_default") and not form.model.is_default:
+        found["is_default"] = True
+    return found
+
+
+def mark(kind: ModelType, sent: Mapping[str, Any]) -> str:
+    """A digest of the call that a test of these values would make, the key included; equal calls have equal digests.
+
+    It is keyed, so that nothing can be guessed from it.
+    """
+    called = specs.called(specs.flat({**sent, "type": kind}))
+    text = json.dumps([called, sent.get("api_key", ["as saved"])], sort_keys=True, default=str)
+    return blake2b(text.encode(), key=_process_key, digest_size=16).hexdigest()
+
+
+def known(form: Form, kind: ModelType, provider: Provider) -> Mapping[str, Any]:
+    """The parameters that are known of a new model. A saved one is never changed unasked."""
+    model_id = form.text(paths.model_id_path(kind, provider)).strip()
+    found = None if form.model else known_model(kind, provider.id, model_id)
+    return found.config if found else {}
+
+
+def start_config(form: Form, kind: ModelType, known: Mapping[str, Any]) -> None:
+    """Give the parameters of a type their first values, where nothing was typed."""
+    for item in config_fields(kind):
+        if item.kind == "bool":
+            form.start(paths.toggle_path(kind, item, known), known.get(item.name, item.default))
+        else:
+            form.start(paths.config_path(kind, item.name), paths.shown_value(item, item.default))
+
+
+def _config(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
+    """The parameters. An empty field takes what is known of the model. One that was emptied all the same is sent as
+    None, for the library to refuse unless it may be empty; only what was never filled in is left out, and asked for."""
+    of_model, is_new = known(form, kind, provider), form.model is None
+    found: dict[str, Any] = {}
+    for item in config_fields(kind):
+        path = paths.toggle_path(kind, item, of_model) if item.kind == "bool" else paths.config_path(kind, item.name)
+        held = form.get(path)
+        value = of_model.get(item.name) if held is None else paths.listed(held) if item.kind == "list" else held
+        if value is not None or not (is_new and item.required):
+            found[item.name] = value
+    return found

@@ -1,0 +1,48 @@
+"""What is to be done with a model of the list: noted in the session, carried out by the next run, then forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from registry.records import KnowledgeBase
+
+from pages.ui import tables
+from pages.ui.feedback import flash_saved, plain
+from pages.ui.listing.actions import Action
+from pages.ui.listing.table import TABLE
+
+INTENT = "models_intent"
+RESULT = "models_test_result"
+
+
+def start(action: Action, id: str) -> None:
+    """Note what to do with a model; `dialogs.show` does it."""
+    end()
+    st.session_state[INTENT] = (action.id, id)
+
+
+def end() -> None:
+    """Forget what was noted."""
+    st.session_state.pop(INTENT, None)
+    st.session_state.pop(RESULT, None)
+
+
+def done(message: str, proxy_message: str = "") -> None:
+    """Report a change that was made, and select nothing: what the model was selected for is done."""
+    end()
+    tables.clear(TABLE)
+    flash_saved(message, proxy_message)
+    st.rerun()
+
+
+def names(users: Sequence[KnowledgeBase], most: int = 12) -> None:
+    """List the knowledge bases that a dialog is about."""
+    lines = [f"- {plain(base.name)}" for base in users[:most]]
+    rest = len(users) - most
+    st.markdown("\n".join([*lines, f"- … and {rest:,} more"] if rest > 0 else lines))
+
+
+def buttons() -> st.delta_generator.DeltaGenerator:
+    """The row of a dialog's buttons."""
+    return st.container(horizontal=True, horizontal_alignment="right")
