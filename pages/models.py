@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import streamlit as st
-from registry import Registry, Role
+from registry import ModelFilter, Registry, Role
 from registry.catalog.providers import PROVIDERS
 from registry.records import ModelType, Status
 
@@ -34,11 +34,11 @@ def main() -> None:
         _empty(reg)
         return
     _cards(reg, counts)
-    filters = _filters(reg)
+    where = _filters(reg)
     if batch.is_open() and _role(reg) is Role.ADMIN:
         batch.draw()
         return
-    rows = reg.models.overview(**filters)
+    rows = reg.models.overview(where)
     if not rows:
         st.info("No model matches. Change the filters or the search.", icon=":material/filter_alt_off:")
         if _role(reg) is Role.ADMIN:
@@ -94,7 +94,7 @@ def _cards(reg: Registry, counts: Mapping[tuple[ModelType, Status], int]) -> Non
                 st.markdown(":orange[☆ No default chosen]")
 
 
-def _filters(reg: Registry) -> dict[str, str | None]:
+def _filters(reg: Registry) -> ModelFilter:
     """The filters; they stand in the address, so that a filtered list can be shared."""
     sees_all = _role(reg) is not Role.VIEWER  # the others see active models only
     providers = {id: provider.label for id, provider in PROVIDERS.items()}
@@ -114,7 +114,7 @@ def _filters(reg: Registry) -> dict[str, str | None]:
         if sees_all:
             filters.choose("status", "Status", STATUSES, any="Any status", width=160)
         filters.search("Name, model ID or provider")
-    return filters.end()
+    return ModelFilter(**filters.end())
 
 
 main()

@@ -9,6 +9,7 @@ model = reg.resolve(kb="kb-42", type="embedding")
 from registry import errors
 from registry.actors import Actor, Role
 from registry.audit.records import AuditEntry, AuditPage, Change, VerifyReport
+from registry.catalog.arguments import ModelFilter
 from registry.catalog.specs import EmbeddingConfig, GenerationConfig, ModelCreate, ModelUpdate, NerConfig
 from registry.client import Registry
 from registry.keys.records import KeyStatus, KeyUse, RotationReport
@@ -30,6 +31,7 @@ __all__ = [
     "KnowledgeBase",
     "Model",
     "ModelCreate",
+    "ModelFilter",
     "ModelSummary",
     "ModelType",
     "ModelUpdate",

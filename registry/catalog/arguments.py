@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -27,6 +28,32 @@ _UNSTORABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 E = TypeVar("E", ModelType, Status)
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFilter:
+    """Which models to list. What is left out, None or empty filters nothing.
+
+    Attributes:
+        type, status: exactly this one.
+        provider: id of a provider.
+        search: text in the name, the model ID or the provider's label, in any case.
+
+    Raises:
+        InvalidInputError: there is no such type or status, or a filter is no text.
+    """
+
+    type: ModelType | str | None = None
+    provider: str | None = None
+    status: Status | str | None = None
+    search: str | None = None
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "type", None if self.type is None else member(ModelType, "type", self.type))
+        put(self, "status", None if self.status is None else member(Status, "status", self.status))
+        put(self, "provider", wanted("provider", self.provider))
+        put(self, "search", wanted("search", self.search))
 
 
 def text(argument: str, value: object, expected: str = "a text") -> str:
@@ -65,6 +92,17 @@ def wanted(argument: str, value: object) -> str:
         InvalidInputError: it is no text.
     """
     return "" if value is None else text(argument, value)
+
+
+def model_filter(argument: str, value: object) -> ModelFilter:
+    """The filter; the one that filters nothing where None is given.
+
+    Raises:
+        InvalidInputError: it is something else.
+    """
+    if not isinstance(value, ModelFilter | None):
+        raise InvalidInputError({argument: "Must be a ModelFilter."})
+    return value or ModelFilter()
 
 
 def target(argument: str, value: object) -> str:

@@ -15,7 +15,7 @@ from registry.actors import BOUND, EVERYONE, READERS, Actor, Role, changes, read
 from registry.audit.change import changing, diff
 from registry.audit.records import Action
 from registry.catalog import arguments, validation
-from registry.catalog.arguments import ModelRef
+from registry.catalog.arguments import ModelFilter, ModelRef
 from registry.catalog.egress import Policy
 from registry.catalog.specs import ModelCreate, ModelUpdate
 from registry.errors import (
@@ -87,22 +87,13 @@ class Models:
             return self._record(fetch(session, id_or_name, self._visible()), default_ids(session))
 
     @reads(*EVERYONE)
-    def find(
-        self,
-        *,
-        type: ModelType | str | None = None,
-        provider: str | None = None,
-        status: Status | str | None = None,
-        search: str | None = None,
-    ) -> list[Model]:
-        """The models that match, by name. ``search`` looks in names, model ids and providers, in any case.
-
-        A filter that is an empty text filters nothing. A model that cannot be read is left out; `overview` has it.
+    def find(self, where: ModelFilter | None = None) -> list[Model]:
+        """The models that match, by name. A model that cannot be read is left out; `overview` has it.
 
         Raises:
-            InvalidInputError: there is no such type or status, or a filter is no text.
+            InvalidInputError: ``where`` is no filter.
         """
-        conditions = (*rows.matching(type, provider, status, search), *self._visible())
+        conditions = self._conditions(where)
         found = []
         with self._store.read() as session:
             chosen = default_ids(session)
@@ -112,28 +103,25 @@ class Models:
         return found
 
     @reads(*EVERYONE)
-    def overview(
-        self,
-        *,
-        type: ModelType | str | None = None,
-        provider: str | None = None,
-        status: Status | str | None = None,
-        search: str | None = None,
-    ) -> list[ModelSummary]:
+    def overview(self, where: ModelFilter | None = None) -> list[ModelSummary]:
         """As `find`, but light rows with the number of KBs that use each model, in one statement.
 
         Raises:
-            InvalidInputError: there is no such type or status, or a filter is no text.
+            InvalidInputError: ``where`` is no filter.
         """
-        conditions = (*rows.matching(type, provider, status, search), *self._visible())
+        conditions = self._conditions(where)
         with self._store.read() as session:
             return self._summaries(session, conditions)
 
     @reads(*EVERYONE)
-    def counts(self) -> dict[tuple[ModelType, Status], int]:
-        """How many models there are of each type and status."""
+    def counts(self, where: ModelFilter | None = None) -> dict[tuple[ModelType, Status], int]:
+        """How many of the models that match there are of each type and status.
+
+        Raises:
+            InvalidInputError: ``where`` is no filter.
+        """
         columns = (ModelRow.type, ModelRow.status)
-        statement = select(*columns, func.count()).where(*self._visible()).group_by(*columns)
+        statement = select(*columns, func.count()).where(*self._conditions(where)).group_by(*columns)
         with self._store.read() as session:
             rows = session.execute(statement).all()
         known = [row for row in rows if row[0] in list(ModelType) and row[1] in list(Status)]
@@ -379,6 +367,9 @@ class Models:
 
     def _followed(self, model: Model) -> Model:
         return replace(model, proxy_message=self._push(model.id))
+
+    def _conditions(self, where: ModelFilter | None) -> tuple[ColumnElement[bool], ...]:
+        return (*rows.matching(arguments.model_filter("where", where)), *self._visible())
 
     def _visible(self) -> tuple[ColumnElement[bool], ...]:
         return (ModelRow.status == Status.ACTIVE.value,) if self._is_viewer() else ()

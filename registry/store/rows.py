@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, RowMapping, SQLColumnExpression, Text, and
 from sqlalchemy.orm import Session
 
 from registry.catalog import arguments
-from registry.catalog.arguments import ModelRef
+from registry.catalog.arguments import ModelFilter, ModelRef
 from registry.catalog.endpoints import KeyScope
 from registry.catalog.faults import shown
 from registry.catalog.providers import PROVIDERS
@@ -163,22 +163,16 @@ def contains(column: Column, text: str, form: Callable[[str], str] = str) -> Col
     return column.icontains(form(text), autoescape=True) if arguments.findable(text) else false()
 
 
-def matching(
-    type: ModelType | str | None, provider: str | None, status: Status | str | None, search: str | None
-) -> list[ColumnElement[bool]]:
-    """Conditions for the models of a list.
-
-    Raises:
-        InvalidInputError: there is no such type or status, or a filter is no text.
-    """
+def matching(where: ModelFilter) -> list[ColumnElement[bool]]:
+    """Conditions for the models that a filter lets through."""
     conditions: list[ColumnElement[bool]] = []
-    if type is not None:
-        conditions.append(ModelRow.type == arguments.member(ModelType, "type", type).value)
-    if status is not None:
-        conditions.append(ModelRow.status == arguments.member(Status, "status", status).value)
-    if served_by := arguments.wanted("provider", provider):
-        conditions.append(equals(ModelRow.provider, served_by))
-    if needle := arguments.wanted("search", search):
+    if where.type is not None:
+        conditions.append(ModelRow.type == str(where.type))
+    if where.status is not None:
+        conditions.append(ModelRow.status == str(where.status))
+    if where.provider:
+        conditions.append(equals(ModelRow.provider, where.provider))
+    if needle := where.search:
         named = [id for id, entry in PROVIDERS.items() if needle.casefold() in entry.label.casefold()]
         conditions.append(
             or_(

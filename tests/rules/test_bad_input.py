@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from registry import Registry, errors
+from registry import ModelFilter, Registry, errors
 from tests.support.factories import ADMIN, CANARY, azure, created, embedding, generation, ner
 
 MEGABYTE = "mega" * 250_000
@@ -132,8 +132,8 @@ def test_a_key_in_the_wrong_place_is_not_repeated(reg: Registry, call: str) -> N
     """A secret that was pasted where a type or a status belongs is in no error and no cause of it."""
     model = created(reg)
     calls: dict[str, Callable[[], object]] = {
-        "find": lambda: reg.models.find(type=CANARY),
-        "filter": lambda: reg.models.overview(status=CANARY),
+        "find": lambda: reg.models.find(ModelFilter(type=CANARY)),
+        "filter": lambda: reg.models.overview(ModelFilter(status=CANARY)),
         "default": lambda: reg.models.default(CANARY),
         "resolve": lambda: reg.resolve(type=CANARY),
         "set_status": lambda: reg.models.set_status(model.id, CANARY, actor=ADMIN),

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import JSON, Boolean, Column, Engine, Integer, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from registry import KnowledgeBase, Model, Registry, Settings, errors
+from registry import KnowledgeBase, Model, ModelFilter, Registry, Settings, errors
 from registry.proxy.records import alias_of
 from registry.store.tables import AuditRow, Base, UtcDateTime
 from tests.support.factories import ADMIN, CANARY, bound, created, embedding, generation
@@ -123,7 +123,7 @@ def reads(reg: Registry, scene: Scene) -> Iterator[Callable[[], object]]:
         yield lambda kind=kind: reg.resolve(type=kind)
         yield lambda kind=kind: reg.resolve(kb=scene.edited_base.id, type=kind)
     yield from (models.defaults, models.counts, models.find, models.overview, reg.key_status, reg.key_uses, bases.find)
-    yield lambda: models.find(type="generation", search="e")
+    yield lambda: models.find(ModelFilter(type="generation", search="e"))
     yield lambda: bases.get(scene.edited_base.id)
     yield from (reg.audit.find, reg.audit.verify, reg.audit.actors)
 

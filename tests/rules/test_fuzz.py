@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from registry import Registry, errors
+from registry import ModelFilter, Registry, errors
 from tests.support.factories import ADMIN, created, generation
 
 # one store for all examples: each must stand whatever the ones before have left
@@ -20,8 +20,8 @@ TEXTS = st.text() | st.text("%_'\\\"\0;-\n ", max_size=8) | st.characters(codec=
 @given(looked_for=TEXTS)
 def test_any_text_can_be_looked_for(reg: Registry, looked_for: str) -> None:
     """In every search box, filter and link."""
-    assert isinstance(reg.models.find(search=looked_for, provider=looked_for), list)
-    assert isinstance(reg.models.overview(search=looked_for), list)
+    assert isinstance(reg.models.find(ModelFilter(search=looked_for, provider=looked_for)), list)
+    assert isinstance(reg.models.overview(ModelFilter(search=looked_for)), list)
     assert isinstance(reg.knowledge_bases.find(search=looked_for), list)
     reg.audit.find(actor=looked_for, action=looked_for, target=looked_for, search=looked_for)
     with pytest.raises(errors.NotFoundError):
@@ -43,7 +43,7 @@ def test_any_text_is_saved_whole_or_refused(reg: Registry, name: str, model_id: 
         return
     saved = reg.models.get(model.name)
     assert (name.strip(), model_id.strip(), (tag,)) == (saved.name, saved.model_id, saved.config["tags"])
-    assert model.id in {found.id for found in reg.models.find(search=name)}
+    assert model.id in {found.id for found in reg.models.find(ModelFilter(search=name))}
     assert model.id in {entry.target_id for entry in reg.audit.find(target=model.name).entries}
     reg.models.delete(model.id, actor=ADMIN)
 

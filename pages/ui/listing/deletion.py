@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
-from registry import Registry
+from registry import ModelFilter, Registry
 from registry.records import Model, ModelSummary, ModelType, Status
 
 from pages.ui.feedback import plain, told
@@ -66,7 +66,9 @@ def _can_be_deprecated(model: Model | ModelSummary) -> bool:
 
 
 def _replace_default_first(reg: Registry, model: Model | ModelSummary) -> None:
-    others = [row for row in reg.models.overview(type=model.type, status=Status.ACTIVE) if row.id != model.id]
+    others = [
+        row for row in reg.models.overview(ModelFilter(type=model.type, status=Status.ACTIVE)) if row.id != model.id
+    ]
     kind = TYPES_IN_TEXT[ModelType(model.type)]
     st.markdown(
         f"**{plain(model.name)}** is the default {kind} model. Choose another default first; then it can be deleted."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import Registry, Settings
+from registry import ModelFilter, Registry, Settings
 from registry.catalog.providers import PROVIDERS
 from registry.entrypoints import demo
 from registry.errors import SettingsError
@@ -161,6 +161,6 @@ def test_more_models_can_be_generated(tmp_path: Path) -> None:
     filled = demo.fill(settings, generated=100)
     assert filled.models > 120
     with Registry.connect(settings) as registry:
-        generated = registry.models.find(search="0")
+        generated = registry.models.find(ModelFilter(search="0"))
         assert {model.provider for model in generated} == set(PROVIDERS)
         assert registry.audit.verify().ok

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session
 
-from registry import Registry, errors
+from registry import ModelFilter, Registry, errors
 from registry.catalog.providers import PROVIDERS
 from registry.records import ModelType, Status
 from registry.store.tables import ModelRow, ModelStateRow
@@ -143,8 +143,9 @@ def test_filters_and_search(reg: Registry, filters: dict[str, Any], expected: se
         "azure": azure(name="Cloud", status="inactive"),
     }
     names = {created(reg, spec).id: short for short, spec in specs.items()}
-    assert {names[model.id] for model in reg.models.find(**filters)} == expected
-    assert {names[row.id] for row in reg.models.overview(**filters)} == expected
+    assert {names[model.id] for model in reg.models.find(ModelFilter(**filters))} == expected
+    assert {names[row.id] for row in reg.models.overview(ModelFilter(**filters))} == expected
+    assert sum(reg.models.counts(ModelFilter(**filters)).values()) == len(expected)
 
 
 @pytest.mark.parametrize("filters", [{"type": "rerank"}, {"status": "asleep"}])
@@ -152,7 +153,7 @@ def test_filters_and_search(reg: Registry, filters: dict[str, Any], expected: se
 def test_filtering_by_what_does_not_exist(reg: Registry, call: str, filters: dict[str, str]) -> None:
     """An unknown type or status is refused at its field, not answered with an empty list."""
     with pytest.raises(errors.InvalidInputError) as caught:
-        getattr(reg.models, call)(**filters)
+        getattr(reg.models, call)(ModelFilter(**filters))
     assert list(filters) == list(caught.value.fields)
 
 
@@ -235,8 +236,12 @@ def test_a_control_character_is_no_space_in_a_name(reg: Registry, between: str) 
             with pytest.raises(errors.NotFoundError):
                 call(written)
         assert () == reg.audit.find(target=written).entries == reg.audit.find(search=written).entries
-    assert [] == reg.models.find(search=f"y{between}m") == reg.models.overview(search=f"y{between}m")
-    assert model == reg.models.get(" \t my\u3000 model\n") == reg.models.find(search="\ty \u00a0M\n")[0]
+    assert (
+        []
+        == reg.models.find(ModelFilter(search=f"y{between}m"))
+        == reg.models.overview(ModelFilter(search=f"y{between}m"))
+    )
+    assert model == reg.models.get(" \t my\u3000 model\n") == reg.models.find(ModelFilter(search="\ty \u00a0M\n"))[0]
 
 
 def _short(name: str) -> str:
@@ -248,8 +253,8 @@ def test_a_name_that_is_taken_is_found(reg: Registry, name: str) -> None:
     """However long the form is in which names are compared: some characters stand for eighteen."""
     model = created(reg, generation(name=name))
     assert model == reg.models.get(name) == reg.resolve(name).model
-    assert [model] == reg.models.find(search=name)
-    assert [model.id] == [row.id for row in reg.models.overview(search=name)]
+    assert [model] == reg.models.find(ModelFilter(search=name))
+    assert [model.id] == [row.id for row in reg.models.overview(ModelFilter(search=name))]
     assert 1 == len(reg.audit.find(target=name).entries)
     with pytest.raises(errors.AlreadyExistsError):
         created(reg, generation(name=name))
