@@ -43,7 +43,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as folder, closing(Provider()) as provider, chromium() as browser:
         url, key = f"sqlite:///{Path(folder) / 'registry.db'}", new_key()
-        with Registry.connect(Settings(url, [key])) as reg:
+        with Registry.connect(Settings(database_url=url, fernet_keys=[key])) as reg:
             reg.models.create(model_at(provider.url, name="Tested"), actor=ADMIN)
             reg.models.create(model_at(provider.url, kind="embedding"), actor=ADMIN)
         with server({"REGISTRY_DATABASE_URL": url, "REGISTRY_FERNET_KEYS": key}) as running:

@@ -66,7 +66,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         url, key = f"sqlite:///{folder}/registry.db", new_key()
-        demo.fill(Settings(url, [key]))
+        demo.fill(Settings(database_url=url, fernet_keys=[key]))
         environment = {"REGISTRY_DATABASE_URL": url, "REGISTRY_FERNET_KEYS": key}
         table = '[data-testid="stDataFrame"] canvas'
         # hello starts in an empty folder: in ours it would read our settings

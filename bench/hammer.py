@@ -39,7 +39,7 @@ HAMMER = Actor("hammer", "admin", "bench")
 SPAWN = multiprocessing.get_context("spawn")
 
 Connect = Callable[[Settings], Registry]
-Place = tuple[str, list[str]]
+Place = dict[str, Any]
 
 
 @dataclass
@@ -113,13 +113,14 @@ def _start_worker(barrier: Any) -> None:
 
 def _place(settings: Settings) -> Place:
     """What another process makes the same settings of: they themselves are not pickled."""
-    return settings.database_url, [key.get_secret_value() for key in settings.fernet_keys]
+    keys = [key.get_secret_value() for key in settings.fernet_keys]
+    return {"database_url": settings.database_url, "fernet_keys": keys}
 
 
 def _set_defaults(place: Place, ids: Sequence[str], seconds: float, connect: Connect) -> tuple[list[float], list[str]]:
     waits: list[float] = []
     errors: list[str] = []
-    with connect(Settings(*place)) as registry:
+    with connect(Settings(**place)) as registry:
         # the first change of a process compiles statements that all later ones use; without turns it can lose a race
         with suppress(RegistryError, SQLAlchemyError):
             registry.knowledge_bases.bind(uuid4().hex, name="Warm", actor=HAMMER)
@@ -159,7 +160,7 @@ def _watch(settings: Settings, is_over: Callable[[], bool]) -> Hammered:
 
 def _race(place: Place, ids: Sequence[str], side: str, connect: Connect) -> list[str]:
     outcomes = []
-    with connect(Settings(*place)) as registry:
+    with connect(Settings(**place)) as registry:
         registry.models.counts()
         for number, id in enumerate(ids):
             _barrier.wait(60)
@@ -183,7 +184,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(options.url or f"sqlite:///{Path(folder) / 'hammer.db'}", [new_key()])
+        settings = Settings(
+            database_url=options.url or f"sqlite:///{Path(folder) / 'hammer.db'}", fernet_keys=[new_key()]
+        )
         store = Store(settings.database_url)
         store.setup()
         Vault(Keyring([settings.fernet_keys[0].get_secret_value()])).adopt(store)

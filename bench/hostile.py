@@ -81,7 +81,7 @@ def main() -> None:
     """Measure, and print the sizes with their longest tests, then the clicks beside them."""
     with tempfile.TemporaryDirectory() as folder, closing(Provider()) as provider:
         url, key = f"sqlite:///{Path(folder) / 'registry.db'}", new_key()
-        with Registry.connect(Settings(url, [key])) as reg:
+        with Registry.connect(Settings(database_url=url, fernet_keys=[key])) as reg:
             model = reg.models.create(model_at(provider.url, name="Tested", kind="ner"), actor=ADMIN)
             reg.models.test(model.id, actor=ADMIN)
             before = 0.0

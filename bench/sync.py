@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
@@ -59,7 +58,7 @@ class Bench:
     """A registry of this many models whose proxy has none of them."""
 
     def __init__(self, folder: Path, number: int, url: str, key: SecretStr) -> None:
-        self._alone = Settings(f"sqlite:///{folder / 'registry.db'}", [new_key()])
+        self._alone = Settings(database_url=f"sqlite:///{folder / 'registry.db'}", fernet_keys=[new_key()])
         self._url, self._key = url, key
         with Registry.connect(self._alone) as registry:
             self.ids = models(registry, number, **OPENAI)
@@ -73,7 +72,7 @@ class Bench:
 
     def synced(self) -> float:
         """Seconds of one sync, in a registry that was just opened."""
-        settings = replace(self._alone, litellm_proxy_url=self._url, litellm_master_key=self._key)
+        settings = self._alone.replace(litellm_proxy_url=self._url, litellm_master_key=self._key)
         with Registry.connect(settings) as registry:
             report, taken = _timed(lambda: registry.proxy.sync(actor=HAMMER))
         if not report.ok:

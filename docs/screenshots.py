@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -79,9 +78,9 @@ def main() -> None:
     """Take all pictures."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser, FakeProxy() as litellm:
-        settings = Settings(f"sqlite:///{folder}/registry.db", [key := new_key()])
+        settings = Settings(database_url=f"sqlite:///{folder}/registry.db", fernet_keys=[key := new_key()])
         demo.fill(settings)
-        with Registry.connect(replace(settings, litellm_proxy_url=litellm.url, litellm_master_key=KEY)) as registry:
+        with Registry.connect(settings.replace(litellm_proxy_url=litellm.url, litellm_master_key=KEY)) as registry:
             registry.proxy.sync(actor=PHOTOGRAPHER)
         environment = {
             "REGISTRY_DATABASE_URL": settings.database_url,

@@ -20,7 +20,7 @@ class Unpickled:
     def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self
 
     def __reduce_ex__(self, _: object) -> NoReturn:

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,7 +116,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def settings(store_url: str) -> Settings:
-    return Settings(store_url, [KEY_A])
+    return Settings(database_url=store_url, fernet_keys=[KEY_A])
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def fake_proxy() -> Iterator[FakeProxy]:
 @pytest.fixture
 def followed(settings: Settings, fake_proxy: FakeProxy) -> Settings:
     """The store's settings, with the fake proxy."""
-    return replace(settings, litellm_proxy_url=fake_proxy.url, litellm_master_key=MASTER_KEY)
+    return settings.replace(litellm_proxy_url=fake_proxy.url, litellm_master_key=MASTER_KEY)
 
 
 class RealProxy(NamedTuple):

@@ -7,7 +7,6 @@ import getpass
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from registry.actors import PEOPLE, Actor, Role
@@ -172,7 +171,7 @@ def _demo(options: argparse.Namespace) -> None:
     from registry.entrypoints import demo
 
     settings = Settings.from_env() if options.url else Settings.for_dashboard(DASHBOARD_DATA)
-    filled = demo.fill(replace(settings, database_url=options.url or settings.database_url), generated=options.models)
+    filled = demo.fill(settings.replace(database_url=options.url or settings.database_url), generated=options.models)
     print(
         f"The store holds {filled.models} models, {filled.knowledge_bases} knowledge bases "
         f"and {filled.audit_entries} audit entries, all made up."

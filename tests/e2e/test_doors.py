@@ -206,7 +206,7 @@ def test_uploads_are_refused(lasting: Server) -> None:
 @pytest.fixture
 def large(sqlite_url: str, environment: dict[str, str]) -> dict[str, str]:
     """A registry with 10,000 models, whose names and ids are as long as they may be."""
-    with Registry.connect(Settings(sqlite_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])) as reg:
         created(reg, generation())
     with closing(sqlite3.connect(Path(sqlite_url.removeprefix("sqlite:///")))) as store, store:
         columns = [name for _, name, *_ in store.execute("PRAGMA table_info(models)")]

@@ -31,7 +31,7 @@ def environment(sqlite_url: str, fake_proxy: FakeProxy) -> dict[str, str]:
 @pytest.fixture
 def reg(sqlite_url: str, connect: Callable[[Settings], Registry]) -> Registry:
     """The registry without its proxy: what it changes is left for the dashboard to follow."""
-    return connect(Settings(sqlite_url, [KEY_A]))
+    return connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A]))
 
 
 def test_starting_brings_the_proxy_up_to_date(

@@ -156,7 +156,7 @@ def test_applying_a_difference_ends_the_selection(
     """On the page of the proxy, nothing offers to adopt or apply the entry that has moved up."""
     visitor = proxied()
     visitor.open("/proxy")
-    reg = connect(Settings(sqlite_url, [KEY_A]))
+    reg = connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A]))
     for name in ("One", "Two"):
         created(reg, generation(name=name))
     fake_proxy.add("foreign", "db-legacy")

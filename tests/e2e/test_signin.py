@@ -41,7 +41,7 @@ WEBSOCKET = {
 @pytest.fixture
 def environment(sqlite_url: str) -> dict[str, str]:
     """A store with one model, which nobody sees who is not signed in."""
-    with Registry.connect(Settings(sqlite_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])) as reg:
         created(reg, generation(name="Quite secret"))
     return {"REGISTRY_DATABASE_URL": sqlite_url, "REGISTRY_FERNET_KEYS": KEY_A}
 

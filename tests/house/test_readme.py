@@ -62,8 +62,7 @@ def test_links_lead_somewhere(file: str) -> None:
 
 def test_every_setting_is_in_readmes_table() -> None:
     """And none that is not read."""
-    code = (ROOT / "registry" / "settings.py").read_text()
-    read = set(re.findall(r'\bof\("(\w+)"\)', code))
+    read = {field.title for field in Settings.model_fields.values()} - {None}
     told = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert read == told
 
@@ -96,10 +95,21 @@ def test_control_a_test_that_does_not_exist_is_found(named: str) -> None:
     assert missing_tests(f"| a rule | house/test_readme: links_lead…; {named} |") == [named]
 
 
+def test_every_secret_is_in_readmes_list() -> None:
+    """Of the variables that may stand in files."""
+    secrets = {field.title for field in Settings.model_fields.values() if not field.repr}
+    (told,) = re.findall(
+        r"^The secrets among them, (.*?), may stand in files",
+        (ROOT / "README.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    assert secrets == set(re.findall(r"`([A-Z_]+)`", told))
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     """A store with a few entries, as `registry.db` in its folder."""
-    with Registry.connect(Settings(f"sqlite:///{tmp_path / 'registry.db'}", [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=f"sqlite:///{tmp_path / 'registry.db'}", fernet_keys=[KEY_A])) as reg:
         for name in ("Überblick", "“quoted” \\ / \u2028", "plain"):
             reg.knowledge_bases.bind(f"kb-{len(name)}", name=name.replace("\u2028", ""), actor=ADMIN)
         created(reg)

@@ -20,7 +20,12 @@ DOWN = "cannot be reached"
 @pytest.fixture
 def reg(sqlite_url: str, fake_proxy: FakeProxy, connect: Callable[[Settings], Registry]) -> Registry:
     """A registry with a proxy."""
-    settings = Settings(sqlite_url, [KEY_A], litellm_proxy_url=fake_proxy.url, litellm_master_key=fake_proxy.master_key)
+    settings = Settings(
+        database_url=sqlite_url,
+        fernet_keys=[KEY_A],
+        litellm_proxy_url=fake_proxy.url,
+        litellm_master_key=fake_proxy.master_key,
+    )
     return connect(settings)
 
 
@@ -36,7 +41,7 @@ def chips(dashboard: Dashboard) -> list[str]:
 
 def behind(sqlite_url: str, connect: Callable[[Settings], Registry]) -> None:
     """Save a model where no proxy is configured."""
-    created(connect(Settings(sqlite_url, [KEY_A])), generation(name="C waits"))
+    created(connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])), generation(name="C waits"))
 
 
 def test_how_the_proxy_follows_each_model(
@@ -55,7 +60,7 @@ def test_how_the_proxy_follows_each_model(
 
 def test_there_is_no_column_without_a_proxy(form: Dashboard, sqlite_url: str) -> None:
     """Where none is configured, nothing is said of it."""
-    with Registry.connect(Settings(sqlite_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])) as reg:
         created(reg, generation())
     form.open().select_row(0)
     assert "proxy" not in form.table

@@ -18,7 +18,12 @@ from tests.support.faulty_server import Fault
 @pytest.fixture
 def settings(sqlite_url: str, fake_proxy: FakeProxy) -> Settings:
     """Which store is behind the page makes no difference to it."""
-    return Settings(sqlite_url, [KEY_A], fake_proxy.url, fake_proxy.master_key)
+    return Settings(
+        database_url=sqlite_url,
+        fernet_keys=[KEY_A],
+        litellm_proxy_url=fake_proxy.url,
+        litellm_master_key=fake_proxy.master_key,
+    )
 
 
 @pytest.fixture

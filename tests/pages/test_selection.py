@@ -145,7 +145,14 @@ def differing(
     proxied: Dashboard, sqlite_url: str, fake_proxy: FakeProxy, connect: Callable[[Settings], Registry]
 ) -> Dashboard:
     """Two models that the proxy lacks, and an entry that is not ours; the first one is selected."""
-    reg = connect(Settings(sqlite_url, [KEY_A], fake_proxy.url, fake_proxy.master_key))
+    reg = connect(
+        Settings(
+            database_url=sqlite_url,
+            fernet_keys=[KEY_A],
+            litellm_proxy_url=fake_proxy.url,
+            litellm_master_key=fake_proxy.master_key,
+        )
+    )
     for name in ("One", "Two"):
         created(reg, generation(name=name))
     fake_proxy._rows.clear()

@@ -360,7 +360,7 @@ def test_what_cannot_be_tested_is_said_in_the_dialog(
     sqlite_url: str, environment: Callable[..., None], server: Provider
 ) -> None:
     """Without encryption keys a stored key cannot be used: the dialog says so and can be closed."""
-    with Registry.connect(Settings(sqlite_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])) as reg:
         created(reg, model_at(server.url, name="M"))
     environment(REGISTRY_DATABASE_URL=sqlite_url, REGISTRY_FERNET_KEYS=KEY_B)
     dashboard = Dashboard().open().act("M", "Test")

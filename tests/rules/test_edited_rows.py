@@ -57,7 +57,13 @@ class Scene(NamedTuple):
 @pytest.fixture
 def scene(reg: Registry, settings: Settings, fake_proxy: FakeProxy, connect: Connect, raw: Engine) -> Scene:
     proxied = connect(
-        Settings(settings.database_url, settings.fernet_keys, fake_proxy.url, MASTER_KEY, litellm_api_key="sk-kb")
+        Settings(
+            database_url=settings.database_url,
+            fernet_keys=settings.fernet_keys,
+            litellm_proxy_url=fake_proxy.url,
+            litellm_master_key=MASTER_KEY,
+            litellm_api_key="sk-kb",
+        )
     )
     edited = created(reg, generation(name="Edited", is_default=True))
     healthy = created(reg, embedding(name="Healthy", is_default=True))

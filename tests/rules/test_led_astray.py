@@ -87,7 +87,14 @@ def pairs(settings: Settings, actor: Actor, ids: list[str], connect: Callable[[S
             with suppress(errors.RegistryError):
                 yield from call(handle, id)
     with FakeProxy() as proxy:
-        by_proxy = connect(Settings(settings.database_url, [KEY_A], proxy.url, proxy.master_key)).acting_as(actor)
+        by_proxy = connect(
+            Settings(
+                database_url=settings.database_url,
+                fernet_keys=[KEY_A],
+                litellm_proxy_url=proxy.url,
+                litellm_master_key=proxy.master_key,
+            )
+        ).acting_as(actor)
         for step in (by_proxy.proxy.plan, by_proxy.proxy.sync):
             with suppress(errors.RegistryError):
                 yield repr(step()), "everywhere"

@@ -325,7 +325,12 @@ def outcomes(stage: Stage, name: str) -> Iterator[tuple[str, str, str]]:
 
 @pytest.fixture
 def settings(store_url: str, fake_proxy: FakeProxy) -> Settings:
-    return Settings(store_url, [KEY_A], fake_proxy.url, fake_proxy.master_key)
+    return Settings(
+        database_url=store_url,
+        fernet_keys=[KEY_A],
+        litellm_proxy_url=fake_proxy.url,
+        litellm_master_key=fake_proxy.master_key,
+    )
 
 
 @pytest.fixture
@@ -445,7 +450,10 @@ VALID: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "ModelCreate": (ModelCreate, generation()),
     "ModelFilter": (ModelFilter, FILTER),
     "ModelUpdate": (ModelUpdate, {name: value for name, value in generation().items() if name != "type"}),
-    "Registry.connect": (Registry.connect, {"settings": Settings("sqlite:////dev/null/none", [KEY_A])}),
+    "Registry.connect": (
+        Registry.connect,
+        {"settings": Settings(database_url="sqlite:////dev/null/none", fernet_keys=[KEY_A])},
+    ),
     "Settings": (Settings, {"database_url": "sqlite:///x"}),
     **{kind: (CONFIGS[ModelType(kind)], build()["config"]) for kind, build in BUILDERS.items()},
 }

@@ -123,7 +123,12 @@ def test_the_rules_are_those_of_the_design() -> None:
 
 @pytest.fixture
 def settings(store_url: str, fake_proxy: FakeProxy) -> Settings:
-    return Settings(store_url, [KEY_A], fake_proxy.url, fake_proxy.master_key)
+    return Settings(
+        database_url=store_url,
+        fernet_keys=[KEY_A],
+        litellm_proxy_url=fake_proxy.url,
+        litellm_master_key=fake_proxy.master_key,
+    )
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_control_a_key_in_clear_would_be_found(reg: Registry, raw: Engine) -> No
 
 def test_no_byte_of_the_file_tells_a_key(sqlite_url: str, connect: Connect) -> None:
     """Neither the SQLite file nor its write-ahead log; the control is a name, which is there."""
-    reg = connect(Settings(sqlite_url, [KEY_A]))
+    reg = connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A]))
     _busy(reg)
     created(reg, generation(name="Findable name"))
     stored = stored_bytes(sqlite_url)
@@ -131,7 +131,7 @@ MORE_CASES = ("no default", "wrong key, saving", "wrong key, resolving", "no act
 @pytest.mark.parametrize("case", [*CASES, *MORE_CASES])
 def test_no_error_tells_a_key(reg: Registry, connect: Connect, store_url: str, raw: Engine, case: str) -> None:
     """Neither its text nor its causes, contexts, attributes or printed traceback."""
-    wrong = connect(Settings(store_url, [KEY_B]))
+    wrong = connect(Settings(database_url=store_url, fernet_keys=[KEY_B]))
     failures = _failures(reg, wrong)
     if case == "audit refused":
         refuse_audit_entries(raw)
@@ -159,7 +159,7 @@ def frames_with(error: BaseException | None, *secrets: str) -> set[str]:
 @pytest.mark.parametrize("case", [*CASES, *MORE_CASES])
 def test_no_frame_keeps_a_key(reg: Registry, connect: Connect, store_url: str, raw: Engine, case: str) -> None:
     """What an error leaves of the library's own local variables, which reports of errors write down."""
-    failures = _failures(reg, connect(Settings(store_url, [KEY_B])))
+    failures = _failures(reg, connect(Settings(database_url=store_url, fernet_keys=[KEY_B])))
     if case == "audit refused":
         refuse_audit_entries(raw)
     with pytest.raises(RegistryError) as caught:
@@ -169,12 +169,20 @@ def test_no_frame_keeps_a_key(reg: Registry, connect: Connect, store_url: str, r
 
 PASSWORD = "very-secret-word-of-a-database"
 AT_START: dict[str, Callable[[], object]] = {
-    "nobody there": lambda: Registry.connect(Settings(f"postgresql+psycopg://u:{PASSWORD}@127.0.0.1:1/x", [KEY_A])),
-    "a bad port": lambda: Registry.connect(Settings(f"postgresql+psycopg://u:{PASSWORD}@127.0.0.1:99999/x", [KEY_A])),
-    "a bad parameter": lambda: Registry.connect(Settings(f"postgresql+psycopg://127.0.0.1/x?passwort={PASSWORD}")),
-    "no store": lambda: Registry.connect(Settings("sqlite:////dev/null/x.db", [KEY_A])),
-    "a bad key": lambda: Registry.connect(Settings("sqlite://", [f"{PASSWORD}-"])),
-    "a bad setting": lambda: Settings(f"postgresql+psycopg://u:{PASSWORD}@h/x", [KEY_A], auth="nobody"),
+    "nobody there": lambda: Registry.connect(
+        Settings(database_url=f"postgresql+psycopg://u:{PASSWORD}@127.0.0.1:1/x", fernet_keys=[KEY_A])
+    ),
+    "a bad port": lambda: Registry.connect(
+        Settings(database_url=f"postgresql+psycopg://u:{PASSWORD}@127.0.0.1:99999/x", fernet_keys=[KEY_A])
+    ),
+    "a bad parameter": lambda: Registry.connect(
+        Settings(database_url=f"postgresql+psycopg://127.0.0.1/x?passwort={PASSWORD}")
+    ),
+    "no store": lambda: Registry.connect(Settings(database_url="sqlite:////dev/null/x.db", fernet_keys=[KEY_A])),
+    "a bad key": lambda: Registry.connect(Settings(database_url="sqlite://", fernet_keys=[f"{PASSWORD}-"])),
+    "a bad setting": lambda: Settings(
+        database_url=f"postgresql+psycopg://u:{PASSWORD}@h/x", fernet_keys=[KEY_A], auth="nobody"
+    ),
     "a bad variable": lambda: Settings.from_env({"REGISTRY_FERNET_KEYS": KEY_A, "REGISTRY_AUTH": "nobody"}),
     "a bad model": lambda: ModelCreate(**generation(name=7)),
 }

@@ -59,7 +59,7 @@ def main(url: str, key: str, model: str, *options: str) -> int:
     """Connect, use, fork, and go on using."""
     if "unwatched" in options:
         forks.watch = lambda _watcher: None
-    registry = Registry.connect(Settings(url, [key]))
+    registry = Registry.connect(Settings(database_url=url, fernet_keys=[key]))
     use(registry, model, "before")
     failed: list[str] = []
     stop = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 
 from registry import Registry, Settings
 from registry.errors import SettingsError
-from registry.settings import KEY_FILE, SECRETS, STORE_FILE
+from registry.settings import KEY_FILE, STORE_FILE
 from tests.support.factories import KEY_A, KEY_B
 
 ENVIRONMENT = {
@@ -22,6 +23,22 @@ ENVIRONMENT = {
     "LITELLM_MASTER_KEY": "sk-master-hidden",
     "LITELLM_API_KEY": "sk-call-hidden",
 }
+
+
+def variables() -> list[str]:
+    """All that are read of an environment."""
+    asked: list[str] = []
+
+    class Environment(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            asked.append(name)
+            return default
+
+    Settings.from_env(Environment())
+    return asked
+
+
+SECRETS = [name.removesuffix("_FILE") for name in variables() if name.endswith("_FILE")]
 
 
 def test_settings_come_from_the_environment() -> None:
@@ -82,6 +99,31 @@ def test_a_secret_is_a_text(name: str, secret: Any) -> None:
         Settings(**{name: [secret] if name == "fernet_keys" else secret})
 
 
+def test_a_setting_that_there_is_not_is_told() -> None:
+    """By its beginning: it may be a secret in the wrong place."""
+    with pytest.raises(SettingsError, match="no setting “sk-…”") as refused:
+        Settings(**{"sk-hidden\ud800": "hidden"})
+    assert "hidden" not in str(refused.value)
+
+
+def test_changed_settings_are_checked_too() -> None:
+    """As new ones are; what is not named stays."""
+    settings = Settings(database_url="sqlite:///x", fernet_keys=[KEY_A], sign_in_hours=12)
+    assert Settings(database_url="sqlite:///x", fernet_keys=[KEY_B], sign_in_hours=12) == settings.replace(
+        fernet_keys=[KEY_B]
+    )
+    with pytest.raises(SettingsError, match="REGISTRY_FERNET_KEYS must be a list"):
+        settings.replace(fernet_keys=KEY_B)
+
+
+def test_settings_do_not_change() -> None:
+    """Not even their copies."""
+    settings = Settings()
+    assert settings is copy.copy(settings) is copy.deepcopy(settings)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.auth = "proxy"  # type: ignore[misc]  # the point
+
+
 @pytest.mark.parametrize("environ", [42, "x", [("REGISTRY_AUTH", "local")], pd.NA], ids=repr)
 def test_an_environment_is_a_mapping(environ: Any, tmp_path: Path) -> None:
     """For the dashboard's settings too."""
@@ -89,19 +131,6 @@ def test_an_environment_is_a_mapping(environ: Any, tmp_path: Path) -> None:
         Settings.from_env(environ)
     with pytest.raises(SettingsError, match="environment"):
         Settings.for_dashboard(tmp_path, environ)
-
-
-def variables() -> list[str]:
-    """All that are read of an environment."""
-    asked: list[str] = []
-
-    class Environment(dict[str, str]):
-        def get(self, name: str, default: Any = None) -> Any:
-            asked.append(name)
-            return default
-
-    Settings.from_env(Environment())
-    return asked
 
 
 @pytest.mark.parametrize("name", variables())
@@ -148,7 +177,7 @@ def test_settings_show_no_secret() -> None:
 def test_other_databases_are_refused(url: str) -> None:
     """The message says which URLs there are."""
     with pytest.raises(SettingsError, match="REGISTRY_DATABASE_URL"):
-        Registry.connect(Settings(url, [KEY_A]))
+        Registry.connect(Settings(database_url=url, fernet_keys=[KEY_A]))
 
 
 def test_the_dashboard_makes_a_store_and_its_key(tmp_path: Path) -> None:
@@ -214,14 +243,14 @@ def test_the_dashboard_does_not_start_without_keys_on_another_store(tmp_path: Pa
 
 def test_kb_code_needs_no_encryption_key(tmp_path: Path) -> None:
     """It may list and bind; only what needs a key fails."""
-    with Registry.connect(Settings(f"sqlite:///{tmp_path / 'r.db'}")) as registry:
+    with Registry.connect(Settings(database_url=f"sqlite:///{tmp_path / 'r.db'}")) as registry:
         assert registry.models.find() == []
 
 
 def test_a_proxys_url_holds_no_credentials() -> None:
     """It is shown; the key has a setting of its own. The message does not repeat it."""
     with pytest.raises(SettingsError, match="LITELLM_PROXY_URL") as caught:
-        Settings("", litellm_proxy_url="http://user:hidden@proxy:4000")
+        Settings(litellm_proxy_url="http://user:hidden@proxy:4000")
     assert "hidden" not in str(caught.value)
 
 

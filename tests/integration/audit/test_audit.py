@@ -46,8 +46,15 @@ def _last(reg: Registry) -> AuditEntry:
 
 def test_every_action_leaves_one_entry(store_url: str, connect: Any, fake_proxy: FakeProxy) -> None:
     """Each use case is told by its own action, in order, with who, what and where from."""
-    created(connect(Settings(store_url, [KEY_A])))
-    reg = connect(Settings(store_url, [KEY_B, KEY_A], fake_proxy.url, fake_proxy.master_key))
+    created(connect(Settings(database_url=store_url, fernet_keys=[KEY_A])))
+    reg = connect(
+        Settings(
+            database_url=store_url,
+            fernet_keys=[KEY_B, KEY_A],
+            litellm_proxy_url=fake_proxy.url,
+            litellm_master_key=fake_proxy.master_key,
+        )
+    )
     reg.rotate_keys(actor=ADMIN)
     reg.proxy.sync(actor=ADMIN)
     fake_proxy.add("foreign", "db-legacy")
@@ -142,7 +149,9 @@ def test_an_entry_keeps_the_name_of_its_time(reg: Registry) -> None:
 def history(store_url: str) -> Any:
     """A registry with a clock of a second per reading, three actors and names that look like patterns and SQL."""
     seconds = iter(range(1000))
-    store = Registry.connect(Settings(store_url, [KEY_A]), clock=lambda: START + timedelta(seconds=next(seconds)))
+    store = Registry.connect(
+        Settings(database_url=store_url, fernet_keys=[KEY_A]), clock=lambda: START + timedelta(seconds=next(seconds))
+    )
     with store as reg:
         bob = Actor("bob", Role.ADMIN)
         for actor, name in [(ADMIN, "100% sure"), (bob, "a_b"), (ADMIN, "O'Brien"), (bob, "Größe 東京 🙂")]:

@@ -426,9 +426,10 @@ def test_deep_json_does_not_end_a_process_that_recurses_deeper(log: Registry, ra
     """A parser that follows it runs out of the C stack where the recursion limit is high: nothing parses it."""
     let_any_audit_row_in(raw)
     assert _put(raw, "changes", _deep(100_000, "sqlite"))
+    given = {"database_url": log._settings.database_url, "fernet_keys": [KEY_A]}
     script = (
         "import sys, registry; sys.setrecursionlimit(10**6); "
-        f"reg = registry.Registry.connect(registry.Settings({log._settings.database_url!r}, [{KEY_A!r}])); "
+        f"reg = registry.Registry.connect(registry.Settings(**{given!r})); "
         "print(reg.audit.find().unreadable, reg.audit.verify().reason)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)

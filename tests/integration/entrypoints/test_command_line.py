@@ -58,7 +58,7 @@ def test_migrate_sets_up_an_empty_store(empty_url: str, again: bool) -> None:
         run("migrate", **variables)
     done = run("migrate", **variables)
     assert (done.returncode, done.stdout, done.stderr) == (0, "The store is up to date.\n", "")
-    with Registry.connect(Settings(empty_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=empty_url, fernet_keys=[KEY_A])) as reg:
         assert reg.key_status().ok
         assert created(reg).has_api_key
 
@@ -66,10 +66,10 @@ def test_migrate_sets_up_an_empty_store(empty_url: str, again: bool) -> None:
 def test_migrate_without_keys_leaves_the_store_without_secret(empty_url: str) -> None:
     """Who owns the tables need not know the keys; the first run with keys gives the store its secret."""
     run("migrate", REGISTRY_DATABASE_URL=empty_url)
-    with Registry.connect(Settings(empty_url)) as reg:
+    with Registry.connect(Settings(database_url=empty_url)) as reg:
         assert not reg.key_status().ok
     run("migrate", REGISTRY_DATABASE_URL=empty_url, REGISTRY_FERNET_KEYS=KEY_A)
-    with Registry.connect(Settings(empty_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=empty_url, fernet_keys=[KEY_A])) as reg:
         assert reg.key_status().ok
 
 
@@ -90,7 +90,7 @@ def granted_url(postgresql_url: str) -> Iterator[str]:
 
 def test_migrate_grants_what_the_dashboard_needs(granted_url: str) -> None:
     """The role that the dashboard runs as can do all that the library does, the audit log included."""
-    with Registry.connect(Settings(granted_url, [KEY_B, KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=granted_url, fernet_keys=[KEY_B, KEY_A])) as reg:
         model = created(reg)
         reg.rotate_keys(actor=ME)
         reg.models.set_default(model.id, actor=ME)
@@ -128,7 +128,7 @@ SHADOW = "CREATE TEMPORARY TABLE audit_log AS SELECT 98 AS seq, repeat('f', 64) 
 @pytest.mark.parametrize("number", [-1, 0, 1, 3, 99])
 def test_what_that_role_writes_follows_the_newest_entry(granted_url: str, number: int, before: str) -> None:
     """It cannot number an entry otherwise than as the next, whichever table it puts in the place of the log."""
-    with Registry.connect(Settings(granted_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=granted_url, fernet_keys=[KEY_A])) as reg:
         created(reg)
         engine = create_engine(granted_url)
         texts = ", ".join(["'x'"] * 7)
@@ -176,7 +176,7 @@ def _newest_hash(reg: Registry) -> str:
 )
 def test_verify_names_what_cannot_be_read(sqlite_url: str, edit: str) -> None:
     """In one line, as what was altered."""
-    with Registry.connect(Settings(sqlite_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])) as reg:
         created(reg)
         created(reg)
     engine = create_engine(sqlite_url)
@@ -202,7 +202,7 @@ def test_rotate_keys_leaves_nothing_to_the_old_key(store_url: str, reg: Registry
     done = [run(command, **variables) for command in ("check-keys", "rotate-keys", "check-keys", "rotate-keys")]
     told = [before, "Encrypted again: 2 API keys.\n", after, "Encrypted again: 0 API keys.\n"]
     assert [(0, each, "") for each in told] == [(each.returncode, each.stdout, each.stderr) for each in done]
-    with Registry.connect(Settings(store_url, [KEY_B])) as registry:
+    with Registry.connect(Settings(database_url=store_url, fernet_keys=[KEY_B])) as registry:
         assert (True, 2) == (registry.key_status().ok, len(registry.models.find()))
         assert ("keys:rotate", "command line") == _newest(registry)
 
@@ -227,7 +227,7 @@ def test_rotate_keys_names_what_it_cannot_open(store_url: str, reg: Registry, ra
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_rotate_keys_shows_progress_on_a_terminal(sqlite_url: str) -> None:
     """On a line that is written over and over; elsewhere there is none."""
-    with Registry.connect(Settings(sqlite_url, [KEY_A])) as registry:
+    with Registry.connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])) as registry:
         created(registry)
     master, terminal = os.openpty()
     subprocess.run(
@@ -254,7 +254,7 @@ def test_rotate_keys_needs_no_user_name(sqlite_url: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("REGISTRY_DATABASE_URL", sqlite_url)
     monkeypatch.setenv("REGISTRY_FERNET_KEYS", KEYS["both"])
     assert 0 == main(["rotate-keys"])
-    with Registry.connect(Settings(sqlite_url, [KEY_B])) as registry:
+    with Registry.connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_B])) as registry:
         assert "unnamed" == registry.audit.find().entries[0].actor
 
 
@@ -303,7 +303,9 @@ def test_demo_fills_the_dashboards_store(tmp_path: Path) -> None:
     assert done.stdout.startswith("The store holds 26 models, 12 knowledge bases and ")
     key = tmp_path / ".data" / "fernet.key"
     assert key.stat().st_mode & 0o777 == 0o600
-    with Registry.connect(Settings(f"sqlite:///{tmp_path / '.data' / 'registry.db'}", [key.read_text()])) as reg:
+    with Registry.connect(
+        Settings(database_url=f"sqlite:///{tmp_path / '.data' / 'registry.db'}", fernet_keys=[key.read_text()])
+    ) as reg:
         assert len(reg.models.find()) == 26
     assert_refused(run("demo", folder=tmp_path), "The store is not empty")
 

@@ -19,7 +19,9 @@ from tests.support.sabotage import plain_engine, remove_audit_triggers
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(f"sqlite:///{tmp_path_factory.mktemp('demo') / 'registry.db'}", [keyring.new_key()])
+    return Settings(
+        database_url=f"sqlite:///{tmp_path_factory.mktemp('demo') / 'registry.db'}", fernet_keys=[keyring.new_key()]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def test_the_log_tells_of_several_people_and_kinds_of_change(filled: Registry) -
 
 def test_keys_are_made_up_each_time(filled: Registry, tmp_path: Path) -> None:
     """No key stands in the source, where it would be the same on every machine."""
-    other = Settings(f"sqlite:///{tmp_path / 'other.db'}", [keyring.new_key()])
+    other = Settings(database_url=f"sqlite:///{tmp_path / 'other.db'}", fernet_keys=[keyring.new_key()])
     demo.fill(other)
     with Registry.connect(other) as registry:
         keys = [reg.resolve("GPT-4.1").api_key for reg in (filled, registry)]
@@ -94,7 +96,7 @@ def test_a_store_is_filled_once(settings: Settings, filled: Registry) -> None:
 @pytest.mark.parametrize("changes", ["changes", "'no json'"], ids=["as written", "altered"])
 def test_a_store_that_was_emptied_is_not_empty(tmp_path: Path, changes: str) -> None:
     """What happened in a store stays in its log, readable or not, and no made-up year is put behind it."""
-    settings = Settings(f"sqlite:///{tmp_path / 'used.db'}", [keyring.new_key()])
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'used.db'}", fernet_keys=[keyring.new_key()])
     with Registry.connect(settings) as registry:
         registry.knowledge_bases.bind("kb", name="Any", actor=demo.INGESTION)
         registry.knowledge_bases.remove("kb", actor=demo.INGESTION)
@@ -130,12 +132,12 @@ def test_what_the_demo_refuses(changed: dict[str, object], message: str, tmp_pat
     file = tmp_path / "registry.db"
     url, keys = f"sqlite:///{file}", [keyring.new_key()]
     if changed.pop("used", False):
-        Registry.connect(Settings(url, keys)).close()
+        Registry.connect(Settings(database_url=url, fernet_keys=keys)).close()
     refused = Settings(**{"database_url": url, "fernet_keys": keys, **changed})  # type: ignore[arg-type]  # a mapping of mixed types
     with pytest.raises(SettingsError, match=message):
         demo.fill(refused)
     if file.exists():
-        with Registry.connect(Settings(url, keys)) as registry:
+        with Registry.connect(Settings(database_url=url, fernet_keys=keys)) as registry:
             assert registry.models.find() == []
 
 
@@ -146,7 +148,7 @@ def test_the_story_works_out_on_every_day_of_the_week(
     """What happens depends on where the weekends lie; whatever they cut, each change must be one that is allowed."""
     now = datetime(2026, 3, 2, 0, 5, tzinfo=UTC) + timedelta(days=days)
     monkeypatch.setattr(demo, "utcnow", lambda: now)
-    settings = Settings(f"sqlite:///{tmp_path / 'registry.db'}", [keyring.new_key()])
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'registry.db'}", fernet_keys=[keyring.new_key()])
     assert demo.fill(settings).knowledge_bases == 12
     with Registry.connect(settings) as registry:
         assert registry.audit.verify().ok
@@ -157,7 +159,7 @@ def test_the_story_works_out_on_every_day_of_the_week(
 
 def test_more_models_can_be_generated(tmp_path: Path) -> None:
     """For trying long lists: of all providers and types, each as valid as one that somebody typed."""
-    settings = Settings(f"sqlite:///{tmp_path / 'registry.db'}", [keyring.new_key()])
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'registry.db'}", fernet_keys=[keyring.new_key()])
     filled = demo.fill(settings, generated=100)
     assert filled.models > 120
     with Registry.connect(settings) as registry:

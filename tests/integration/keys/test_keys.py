@@ -20,7 +20,7 @@ Connect = Callable[[Settings], Registry]
 def locked_out(request: pytest.FixtureRequest, store_url: str, connect: Connect, reg: Registry) -> Registry:
     """A registry with another key than the store's, or none; the store has one model, “Mine”."""
     created(reg, generation(name="Mine", is_default=True))
-    return connect(Settings(store_url, [KEY_B] if request.param == "wrong" else []))
+    return connect(Settings(database_url=store_url, fernet_keys=[KEY_B] if request.param == "wrong" else []))
 
 
 def test_the_status_says_that_the_keys_fit(reg: Registry) -> None:
@@ -91,7 +91,7 @@ def test_control_without_the_check_a_key_is_lost(
     """The control: with the check of the keyring taken out, the saved key opens for nobody else."""
     created(reg, generation(name="Mine"))
     monkeypatch.setattr(Vault, "secret", lambda *_: b"")
-    SAVES["replace"](connect(Settings(store_url, [KEY_B])))
+    SAVES["replace"](connect(Settings(database_url=store_url, fernet_keys=[KEY_B])))
     with pytest.raises(errors.DecryptionError):
         reg.resolve("Mine")
 
@@ -99,7 +99,7 @@ def test_control_without_the_check_a_key_is_lost(
 def test_the_first_key_encrypts_and_all_decrypt(store_url: str, connect: Connect, reg: Registry, raw: Engine) -> None:
     """A second key is put in front: what the old one made opens, and what is saved from now on needs the new one."""
     created(reg, generation(name="Old"))
-    both = connect(Settings(store_url, [KEY_B, KEY_A]))
+    both = connect(Settings(database_url=store_url, fernet_keys=[KEY_B, KEY_A]))
     created(both, generation(name="New"))
     assert both.key_status().ok
     assert [CANARY, CANARY] == [both.resolve(name).litellm_params()["api_key"] for name in ("Old", "New")]
@@ -126,7 +126,7 @@ def test_through_the_proxy_no_key_is_needed(store_url: str, connect: Connect, re
     """KB code that calls the proxy gets its address and its own key, and decrypts nothing."""
     model = created(reg)
     proxied: dict[str, Any] = {"litellm_proxy_url": "http://proxy:4000/", "litellm_api_key": "sk-kb-code"}
-    resolved = connect(Settings(store_url, **proxied)).resolve(model.id)
+    resolved = connect(Settings(database_url=store_url, **proxied)).resolve(model.id)
     expected = {"model": f"openai/db-{model.id}", "api_base": "http://proxy:4000", "api_key": "sk-kb-code"}
     assert expected == resolved.litellm_params()
     assert resolved.api_key is None
@@ -146,9 +146,11 @@ def _told(reg: Registry, model: Model) -> list[tuple[Any, Any]]:
 def test_a_key_has_one_fingerprint(connect: Connect, store_url: str, reg: Registry) -> None:
     """In every model, after rotation and when it comes back; another key has another one."""
     mine, other = created(reg), created(reg, ollama(api_key=OTHER_KEY))
-    connect(Settings(store_url, [KEY_B, KEY_A])).rotate_keys(actor=ADMIN)
+    connect(Settings(database_url=store_url, fernet_keys=[KEY_B, KEY_A])).rotate_keys(actor=ADMIN)
     for version, key in enumerate((OTHER_KEY, CANARY), start=1):
-        connect(Settings(store_url, [KEY_B])).models.update(mine.id, {"api_key": key}, version=version, actor=ADMIN)
+        connect(Settings(database_url=store_url, fernet_keys=[KEY_B])).models.update(
+            mine.id, {"api_key": key}, version=version, actor=ADMIN
+        )
     ((_, theirs),) = _told(reg, other)
     (_, first), (before, second), (again, last) = _told(reg, mine)
     assert (first, theirs, theirs, first) == (before, second, again, last)
@@ -157,7 +159,7 @@ def test_a_key_has_one_fingerprint(connect: Connect, store_url: str, reg: Regist
 
 def test_fingerprints_of_two_stores_differ(reg: Registry, connect: Connect, tmp_path: Path) -> None:
     """They are keyed with a secret of the store: nobody can look a key up."""
-    elsewhere = connect(Settings(f"sqlite:///{tmp_path / 'other.db'}", [KEY_A]))
+    elsewhere = connect(Settings(database_url=f"sqlite:///{tmp_path / 'other.db'}", fernet_keys=[KEY_A]))
     assert _told(reg, created(reg)) != _told(elsewhere, created(elsewhere))
 
 
@@ -206,7 +208,7 @@ def test_without_the_right_keys_edits_go_on(
     """Nothing opens a key to get its fingerprint: a name, a status, the key taken out."""
     model = created(reg)
     _without_print(raw)
-    locked_out = connect(Settings(store_url, keys))
+    locked_out = connect(Settings(database_url=store_url, fernet_keys=keys))
     locked_out.models.update(model.id, {"name": "Renamed"}, version=1, actor=ADMIN)
     locked_out.models.set_status(model.id, "deprecated", actor=ADMIN)
     locked_out.models.set_status(model.id, "active", actor=ADMIN)

@@ -37,13 +37,13 @@ Connect = Callable[[Settings], Registry]
 @pytest.fixture
 def both(reg: Registry, store_url: str, connect: Connect) -> Registry:
     """The store of `reg`, with a new key in front of the one that it was made with."""
-    return connect(Settings(store_url, [KEY_B, KEY_A]))
+    return connect(Settings(database_url=store_url, fernet_keys=[KEY_B, KEY_A]))
 
 
 @pytest.fixture
 def new_only(both: Registry, store_url: str, connect: Connect) -> Registry:
     """The same store, with the new key alone."""
-    return connect(Settings(store_url, [KEY_B]))
+    return connect(Settings(database_url=store_url, fernet_keys=[KEY_B]))
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_an_edit_in_between_is_kept(
     """Also one of a process that still encrypts with the old key: in the end it opens with the new one."""
     created(reg, ollama(name="Mine", api_key=CANARY))
     created(reg, generation(name="Other"))
-    other = connect(Settings(store_url, [KEY_A, KEY_B])) if editor == "old key first" else both
+    other = connect(Settings(database_url=store_url, fernet_keys=[KEY_A, KEY_B])) if editor == "old key first" else both
     change, expected = EDITS[edit]
     with meanwhile(monkeypatch, lambda: change(other)):
         rotated(both)
@@ -322,7 +322,7 @@ def test_with_other_keys_nothing_is_touched(
     created(reg, generation(name="Mine"))
     before = stored(raw)
     with pytest.raises((errors.DecryptionError, errors.SettingsError), match="REGISTRY_FERNET_KEYS"):
-        rotated(connect(Settings(store_url, keys)))
+        rotated(connect(Settings(database_url=store_url, fernet_keys=keys)))
     assert before == stored(raw)
     assert CANARY == key_of(reg, "Mine")
 
@@ -332,7 +332,7 @@ def test_two_runs_at_once_share_the_work(
 ) -> None:
     """Each key is encrypted anew once, and counted by the run that did it."""
     models = [created(reg) for _ in range(20)]
-    pair, start = (both, connect(Settings(store_url, [KEY_B, KEY_A]))), Barrier(2)
+    pair, start = (both, connect(Settings(database_url=store_url, fernet_keys=[KEY_B, KEY_A]))), Barrier(2)
 
     def run(registry: Registry) -> RotationReport:
         start.wait()
@@ -354,7 +354,7 @@ def test_the_uses_of_each_key_are_counted(
     assert (KeyUse(ID_B, 1, 2, False), KeyUse(ID_A, 2, 1, True)) == both.key_uses()
     assert (KeyUse(ID_A, 1, 1, True), KeyUse(ID_B, None, 2, False)) == reg.key_uses()
     assert {(ID_A, None), (ID_B, None)} == {
-        (use.key_id, use.position) for use in connect(Settings(store_url)).key_uses()
+        (use.key_id, use.position) for use in connect(Settings(database_url=store_url)).key_uses()
     }
     rotated(both)
     assert (KeyUse(ID_B, 1, 3, True), KeyUse(ID_A, 2, 0, False)) == both.key_uses()
@@ -416,7 +416,7 @@ def test_killed_at_any_point_nothing_is_lost(reg: Registry, both: Registry, new_
     lost, and in the end all open with the new key alone. The number of kills is ROTATION_KILLS.
     """
     store, ring = Store(store_url), [KEY_B, KEY_A]
-    storm = Storm(Settings(store_url, ring), fill(store, Keyring([KEY_A]), 400))
+    storm = Storm(Settings(database_url=store_url, fernet_keys=ring), fill(store, Keyring([KEY_A]), 400))
     store.close()
     kills = 0
     with ThreadPoolExecutor(2) as pool:

@@ -139,7 +139,7 @@ def test_a_key_that_cannot_be_read_is_not_tested(reg: Registry, server: Provider
     store = reg._settings.database_url
     for keys, error in (([KEY_B], errors.DecryptionError), ([], errors.SettingsError)):
         with pytest.raises(error, match="REGISTRY_FERNET_KEYS"):
-            connect(Settings(store, keys)).models.test(model.id, actor=ADMIN)
+            connect(Settings(database_url=store, fernet_keys=keys)).models.test(model.id, actor=ADMIN)
     assert [] == server.requests
 
 
@@ -208,7 +208,7 @@ def test_the_outbound_policy_holds_everywhere(
 ) -> None:
     """At create, update, test and resolve; a model from before the policy stays listed."""
     model = created(reg, model_at(server.url))
-    strict = connect(Settings(settings.database_url, [KEY_A], **POLICIES[policy]))
+    strict = connect(Settings(database_url=settings.database_url, fernet_keys=[KEY_A], **POLICIES[policy]))
     for refused in (
         lambda: created(strict, model_at(server.url)),
         lambda: strict.models.update(model.id, {"name": "New"}, version=1, actor=ADMIN),
@@ -224,7 +224,9 @@ def test_the_outbound_policy_holds_everywhere(
 
 def test_a_providers_own_endpoint_is_under_the_policy_too(settings: Settings, connect: Connect) -> None:
     """Leaving the endpoint empty is no way round it."""
-    strict = connect(Settings(settings.database_url, [KEY_A], endpoint_deny=["api.openai.com"]))
+    strict = connect(
+        Settings(database_url=settings.database_url, fernet_keys=[KEY_A], endpoint_deny=["api.openai.com"])
+    )
     with pytest.raises(errors.UnsafeEndpointError):
         created(strict, generation())
 

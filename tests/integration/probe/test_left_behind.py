@@ -30,7 +30,7 @@ def state():
 
 
 url, key, address = sys.argv[1:]
-with Registry.connect(Settings(url, [key])) as reg:
+with Registry.connect(Settings(database_url=url, fernet_keys=[key])) as reg:
     models = [reg.models.create(model_at(address, *each), actor=ADMIN) for each in COMBINATIONS]
     before = state()
     assert all(reg.models.test(model.id, actor=ADMIN).ok for model in models)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -40,7 +39,9 @@ Connect = Callable[[Settings], Registry]
 @pytest.fixture
 def settings(store_url: str, fake_proxy: FakeProxy) -> Settings:
     """A registry whose models are served by a proxy."""
-    return Settings(store_url, [KEY_A], fake_proxy.url, MASTER_KEY)
+    return Settings(
+        database_url=store_url, fernet_keys=[KEY_A], litellm_proxy_url=fake_proxy.url, litellm_master_key=MASTER_KEY
+    )
 
 
 @pytest.fixture
@@ -414,7 +415,14 @@ def test_two_registries_on_one_proxy_leave_each_other_alone(
     reg: Registry, fake_proxy: FakeProxy, connect: Connect, tmp_path: Any
 ) -> None:
     """Each sees the other's entries as foreign."""
-    other = connect(Settings(f"sqlite:///{tmp_path / 'other' / 'r.db'}", [KEY_B], fake_proxy.url, MASTER_KEY))
+    other = connect(
+        Settings(
+            database_url=f"sqlite:///{tmp_path / 'other' / 'r.db'}",
+            fernet_keys=[KEY_B],
+            litellm_proxy_url=fake_proxy.url,
+            litellm_master_key=MASTER_KEY,
+        )
+    )
     ours, theirs = created(reg), created(other, ollama())
     for one in (reg, other, reg):
         assert ("foreign",) == tuple(step.reason for step in one.proxy.sync(actor=ADMIN).foreign)
@@ -442,7 +450,7 @@ def test_a_host_that_was_denied_is_served_no_more(
 ) -> None:
     """The policy is checked at each sync: what must not be called is taken off the proxy, and the row says why."""
     denied, fine = created(reg), created(reg, ollama())
-    strict = connect(replace(settings, endpoint_deny=("api.openai.com",)))
+    strict = connect(settings.replace(endpoint_deny=("api.openai.com",)))
     assert [(alias(denied), "refused")] == reasons(strict.proxy.plan())
     report = strict.proxy.sync(actor=ADMIN)
     assert ["refused"] == [failure.step.reason for failure in report.failed]
@@ -519,7 +527,7 @@ def test_the_wrong_keyring_changes_nothing(
 ) -> None:
     """Without the store's own secret nothing can be told apart: a sync refuses, a change is saved all the same."""
     model = created(reg)
-    wrong = connect(replace(settings, fernet_keys=Settings("", [KEY_B]).fernet_keys))
+    wrong = connect(settings.replace(fernet_keys=[KEY_B]))
     with pytest.raises(errors.DecryptionError):
         wrong.proxy.sync(actor=ADMIN)
     renamed = wrong.models.update(model.id, {"name": "Renamed"}, version=1, actor=ADMIN)
@@ -559,7 +567,7 @@ def test_an_answer_that_does_not_come(reg: Registry, fake_proxy: FakeProxy, monk
 @pytest.mark.parametrize("key", ["sk-wrong", "unlike-a-key"])
 def test_a_wrong_master_key(settings: Settings, connect: Connect, key: str) -> None:
     """The message names the setting; the key is nowhere in it."""
-    reg = connect(replace(settings, litellm_master_key=key))  # type: ignore[arg-type]  # as the constructor takes it
+    reg = connect(settings.replace(litellm_master_key=key))
     with pytest.raises(errors.ProxyError, match="LITELLM_MASTER_KEY") as caught:
         reg.proxy.plan()
     assert key not in str(caught.value)
@@ -568,12 +576,17 @@ def test_a_wrong_master_key(settings: Settings, connect: Connect, key: str) -> N
 def test_a_url_without_its_key_is_told_apart(store_url: str, connect: Connect) -> None:
     """KB code is led to a proxy that nobody tells of the models: that is worth a word."""
     with pytest.raises(errors.SettingsError, match="nothing registers the models there"):
-        connect(Settings(store_url, [KEY_A], "http://127.0.0.1:9")).proxy.plan()
+        connect(
+            Settings(database_url=store_url, fernet_keys=[KEY_A], litellm_proxy_url="http://127.0.0.1:9")
+        ).proxy.plan()
 
 
 def test_without_a_proxy_there_is_nothing_to_sync(store_url: str, connect: Connect) -> None:
     """The message names the settings; changes work as ever. A URL without the key is not enough."""
-    for reg in (connect(Settings(store_url, [KEY_A])), connect(Settings(store_url, [KEY_A], "http://127.0.0.1:9"))):
+    for reg in (
+        connect(Settings(database_url=store_url, fernet_keys=[KEY_A])),
+        connect(Settings(database_url=store_url, fernet_keys=[KEY_A], litellm_proxy_url="http://127.0.0.1:9")),
+    ):
         assert not reg.proxy.is_configured
         for call in (reg.proxy.plan, lambda reg=reg: reg.proxy.sync(actor=ADMIN)):
             with pytest.raises(errors.SettingsError, match="LITELLM_MASTER_KEY"):

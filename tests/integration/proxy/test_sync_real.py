@@ -106,13 +106,15 @@ class Live:
 def live(real_proxy: RealProxy, sqlite_url: str, connect: Connect) -> Iterator[Live]:
     """A registry of its own on the real proxy, from which everything of it is removed whatever happens."""
     key = SecretStr(real_proxy.master_key)
-    settings = Settings(sqlite_url, [KEY_A], real_proxy.url, key)
+    settings = Settings(
+        database_url=sqlite_url, fernet_keys=[KEY_A], litellm_proxy_url=real_proxy.url, litellm_master_key=key
+    )
     headers = {"Authorization": f"Bearer {real_proxy.master_key}"}
     with (
         closing(ProxyApi(real_proxy.url, key)) as api,
         httpx.Client(base_url=real_proxy.url, headers=headers, timeout=60, trust_env=False) as client,
     ):
-        offline = connect(Settings(sqlite_url, [KEY_A]))
+        offline = connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A]))
         live = Live(settings, connect(settings), offline, api, client, real_proxy.providers_port)
         try:
             yield live
@@ -217,7 +219,7 @@ def test_one_more_sync_mends_what_harm_left(
     """Harm to each request on its way to the proxy: then its list, and a call to each alias, match the registry."""
     models = [live.model() for _ in range(4)]
     monkeypatch.setattr(sync, "PARALLEL", 1)
-    with mortal(replace(live.settings, litellm_proxy_url=forwarder.url)) as (shaky, api):
+    with mortal(live.settings.replace(litellm_proxy_url=forwarder.url)) as (shaky, api):
         if harm.what == "hang":
             _make_impatient(api)
         for at in range(1, REQUESTS + 1):
@@ -232,7 +234,7 @@ def test_one_more_sync_mends_what_harm_left(
 def test_unharmed_it_takes_as_many_requests_as_are_harmed(live: Live, forwarder: Forwarder) -> None:
     """So that harm comes to every one of them above."""
     _drift(live, *[live.model() for _ in range(4)][:3])
-    with Registry.connect(replace(live.settings, litellm_proxy_url=forwarder.url)) as registry:
+    with Registry.connect(live.settings.replace(litellm_proxy_url=forwarder.url)) as registry:
         assert registry.proxy.sync(actor=ADMIN).ok
     assert REQUESTS == len(forwarder.requests)
     live.assert_in_step()
@@ -271,7 +273,7 @@ def test_a_ghost_is_healed(live: Live) -> None:
 
 def test_two_registries_leave_each_other_alone(live: Live, tmp_path: Any, connect: Connect) -> None:
     """Each sees the other's entry as foreign, not to be adopted, and no sync touches it."""
-    other = connect(replace(live.settings, database_url=f"sqlite:///{tmp_path / 'other.db'}"))
+    other = connect(live.settings.replace(database_url=f"sqlite:///{tmp_path / 'other.db'}"))
     theirs = replace(live, reg=other, offline=other)
     mine, their = live.model(), theirs.model()
     try:

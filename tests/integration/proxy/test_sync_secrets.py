@@ -45,7 +45,7 @@ def telling() -> Iterator[TellingProxy]:
 
 @pytest.fixture
 def reg(settings: Settings, telling: TellingProxy, connect: Callable[[Settings], Registry]) -> Registry:
-    return connect(replace(settings, litellm_proxy_url=telling.url, litellm_master_key=MASTER_KEY))
+    return connect(settings.replace(litellm_proxy_url=telling.url, litellm_master_key=MASTER_KEY))
 
 
 def told_by(reg: Registry, telling: TellingProxy, raw: Engine, logged: pytest.LogCaptureFixture) -> str:
@@ -99,7 +99,7 @@ def test_a_master_key_that_cannot_be_sent_blocks_no_change(
     settings: Settings, telling: TellingProxy, connect: Callable[[Settings], Registry], key: str
 ) -> None:
     """Pasted with a dash or a line too much: models are saved, the message names the setting, and nothing the key."""
-    reg = connect(replace(settings, litellm_proxy_url=telling.url, litellm_master_key=key))
+    reg = connect(settings.replace(litellm_proxy_url=telling.url, litellm_master_key=key))
     model = created(reg)
     assert model == reg.models.find()[0]
     assert "LITELLM_MASTER_KEY" in model.proxy_message

@@ -124,7 +124,7 @@ def test_a_store_that_was_not_set_up(empty_url: str, tmp_path: Path) -> None:
 
 def test_tests_of_an_older_store_are_of_what_is_there(store_url: str, raw: Engine, connect: Connect) -> None:
     """A store from before `test_version`: a model that was not changed since its test is as it was tested."""
-    reg = connect(Settings(store_url, [KEY_A]))
+    reg = connect(Settings(database_url=store_url, fernet_keys=[KEY_A]))
     models = {name: created(reg, generation(name=name)) for name in ("Same", "Changed", "Never tested")}
     with raw.begin() as connection:
         connection.execute(text("ALTER TABLE model_states DROP COLUMN test_version"))
@@ -159,7 +159,7 @@ def test_the_log_of_an_older_store_goes_on(
             connection.exec_driver_sql(f"UPDATE store SET audit_seq = {mark}, audit_hash = {mark}", (seq, texts[-1]))
     engine.dispose()
     _set_up(empty_url)
-    reg = connect(Settings(empty_url))
+    reg = connect(Settings(database_url=empty_url))
     assert (True, number, number) == (reg.audit.verify().ok, reg.audit.verify().checked, len(reg.audit.find().entries))
     created(reg, ollama())
     assert (True, number + 1) == (reg.audit.verify().ok, reg.audit.verify().checked)
@@ -167,7 +167,7 @@ def test_the_log_of_an_older_store_goes_on(
 
 def test_an_empty_sqlite_store_is_set_up_at_once(tmp_path: Path, connect: Connect) -> None:
     """`connect` makes the file and its folder; a second start finds it and changes nothing."""
-    settings = Settings(f"sqlite:///{tmp_path / 'new' / 'registry.db'}", [KEY_A])
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'new' / 'registry.db'}", fernet_keys=[KEY_A])
     first = connect(settings)
     model = created(first)
     assert [model] == connect(settings).models.find()
@@ -177,7 +177,7 @@ def test_an_empty_postgresql_store_is_not_set_up_by_the_way(postgresql: postgres
     """It needs the owner of the tables: `connect` names the command instead."""
     url = postgresql.make()
     with pytest.raises(errors.SchemaError, match="python -m registry migrate"):
-        Registry.connect(Settings(url, [KEY_A]))
+        Registry.connect(Settings(database_url=url, fernet_keys=[KEY_A]))
     postgresql.drop(url)
 
 
@@ -236,6 +236,6 @@ def test_the_command_migrates(empty_url: str) -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
     assert (0, "") == (done.returncode, done.stderr)
-    with Registry.connect(Settings(empty_url, [KEY_A])) as reg:
+    with Registry.connect(Settings(database_url=empty_url, fernet_keys=[KEY_A])) as reg:
         assert reg.key_status().ok
         assert created(reg) == reg.models.find()[0]

@@ -38,7 +38,7 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def frozen_reg(server_url: str) -> Iterator[Registry]:
-    with Registry.connect(Settings(server_url, [KEY_A])) as registry:
+    with Registry.connect(Settings(database_url=server_url, fernet_keys=[KEY_A])) as registry:
         yield registry
 
 
@@ -66,7 +66,7 @@ def ended(call: Callable[[], object], url: str) -> BaseException | None:
 @pytest.mark.parametrize("is_connected", [True, False], ids=["connected", "at first"])
 def test_reading_and_changing_end_with_an_error(server_url: str, is_connected: bool) -> None:
     """Through a connection from the pool and through a new one; afterwards everything goes on."""
-    registry = Registry.connect(Settings(server_url, [KEY_A]))
+    registry = Registry.connect(Settings(database_url=server_url, fernet_keys=[KEY_A]))
     model = created(registry, ollama())
     for call in (
         lambda: registry.resolve(model.id),
@@ -100,7 +100,10 @@ def test_more_callers_than_connections_end_too(frozen_reg: Registry, server_url:
 
 def test_connecting_ends_with_an_error(server_url: str) -> None:
     """At the start of KB code."""
-    assert isinstance(ended(lambda: Registry.connect(Settings(server_url, [KEY_A])), server_url), errors.StoreError)
+    assert isinstance(
+        ended(lambda: Registry.connect(Settings(database_url=server_url, fernet_keys=[KEY_A])), server_url),
+        errors.StoreError,
+    )
 
 
 def test_setting_up_and_letting_go_end_too(server_url: str) -> None:

@@ -73,7 +73,7 @@ def test_a_locked_store_is_busy(impatient: None, settings: Settings, raw: Engine
 
 def test_a_queue_that_does_not_move_is_busy(impatient: None, sqlite_url: str, connect: Connect, tmp_path: Path) -> None:
     """SQLite's writers queue at a file lock: one that is stopped in front hangs nobody for ever."""
-    reg = connect(Settings(sqlite_url, [KEY_A]))
+    reg = connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A]))
     lock = Path(sqlite_url.removeprefix("sqlite:///") + ".lock")
     with file_lock(lock, 1), pytest.raises(errors.StoreError, match="busy") as caught:
         created(reg)
@@ -139,7 +139,10 @@ def test_the_lock_is_handed_over(tmp_path: Path) -> None:
 
 def test_a_deleted_file_stays_gone(sqlite_url: str, connect: Connect) -> None:
     """An open registry neither goes on with a file that nobody can find, nor makes an empty one in its place."""
-    reg, path = connect(Settings(sqlite_url, [KEY_A])), Path(sqlite_url.removeprefix("sqlite:///"))
+    reg, path = (
+        connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])),
+        Path(sqlite_url.removeprefix("sqlite:///")),
+    )
     created(reg)
     path.unlink()
     for call in (lambda: reg.models.find(), lambda: created(reg), lambda: reg._store.check()):
@@ -151,7 +154,10 @@ def test_a_deleted_file_stays_gone(sqlite_url: str, connect: Connect) -> None:
 
 def test_a_deleted_folder(sqlite_url: str, connect: Connect) -> None:
     """The same where the folder is gone with it."""
-    reg, path = connect(Settings(sqlite_url, [KEY_A])), Path(sqlite_url.removeprefix("sqlite:///"))
+    reg, path = (
+        connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])),
+        Path(sqlite_url.removeprefix("sqlite:///")),
+    )
     path.parent.rename(path.parent.with_name("elsewhere"))
     with pytest.raises(errors.StoreError, match="gone"):
         created(reg)
@@ -163,7 +169,7 @@ def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "registry.db"
     path.write_bytes(content)
     with pytest.raises(errors.StoreError, match="damaged or not a database") as caught:
-        Registry.connect(Settings(f"sqlite:///{path}", [KEY_A]))
+        Registry.connect(Settings(database_url=f"sqlite:///{path}", fernet_keys=[KEY_A]))
     assert_helpful(caught.value)
     assert content == path.read_bytes()
 
@@ -172,7 +178,7 @@ def test_a_path_that_cannot_be_made(tmp_path: Path) -> None:
     """A file where a folder should be: a StoreError, not an OSError."""
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.StoreError) as caught:
-        Registry.connect(Settings(f"sqlite:///{tmp_path / 'file' / 'registry.db'}", [KEY_A]))
+        Registry.connect(Settings(database_url=f"sqlite:///{tmp_path / 'file' / 'registry.db'}", fernet_keys=[KEY_A]))
     assert_helpful(caught.value)
 
 
@@ -245,9 +251,9 @@ def test_a_server_that_does_not_answer() -> None:
     """Nothing listens at the port: the message names the setting, and tells no password."""
     url = "postgresql+psycopg://user:hidden-word@127.0.0.1:1/registry"
     with pytest.raises(errors.StoreError, match="REGISTRY_DATABASE_URL") as caught:
-        Registry.connect(Settings(url, [KEY_A]))
+        Registry.connect(Settings(database_url=url, fernet_keys=[KEY_A]))
     assert_helpful(caught.value)
-    told = "".join(traceback.format_exception(caught.value)) + repr(Store(url)) + repr(Settings(url))
+    told = "".join(traceback.format_exception(caught.value)) + repr(Store(url)) + repr(Settings(database_url=url))
     assert "hidden-word" not in told
 
 
@@ -255,13 +261,13 @@ def test_a_database_that_does_not_exist(postgresql: postgres.Databases, postgres
     """A typing error in the URL is a StoreError too."""
     url = make_url(postgresql_template).set(database="nowhere").render_as_string(hide_password=False)
     with pytest.raises(errors.StoreError) as caught:
-        Registry.connect(Settings(url, [KEY_A]))
+        Registry.connect(Settings(database_url=url, fernet_keys=[KEY_A]))
     assert_helpful(caught.value)
 
 
 def test_connections_that_were_cut_are_made_anew(postgresql_url: str, connect: Connect) -> None:
     """After a restart of the server the next call works; a broken connection is not handed out again."""
-    reg = connect(Settings(postgresql_url, [KEY_A]))
+    reg = connect(Settings(database_url=postgresql_url, fernet_keys=[KEY_A]))
     model = created(reg)
     engine = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -316,7 +322,7 @@ def test_a_relative_path_does_not_follow_the_working_folder(
     (tmp_path / "one").mkdir()
     shutil.copy(sqlite_template, tmp_path / "one" / "registry.db")
     monkeypatch.chdir(tmp_path / "one")
-    with Registry.connect(Settings("sqlite:///registry.db", [KEY_A])) as registry:
+    with Registry.connect(Settings(database_url="sqlite:///registry.db", fernet_keys=[KEY_A])) as registry:
         model = created(registry)
         monkeypatch.chdir(tmp_path)
         assert model == registry.resolve(model.id).model
@@ -357,7 +363,7 @@ def test_a_relative_path_does_not_follow_the_working_folder(
 def test_an_unusable_url_is_refused_without_being_repeated(url: str) -> None:
     """It may hold a password."""
     with pytest.raises(errors.SettingsError, match="REGISTRY_DATABASE_URL") as caught:
-        Registry.connect(Settings(url, [KEY_A]))
+        Registry.connect(Settings(database_url=url, fernet_keys=[KEY_A]))
     assert "secret-word" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -385,7 +391,7 @@ def test_a_secret_parameter_is_shown_by_nothing(name: str, monkeypatch: pytest.M
 def test_texts_are_sent_as_utf8(postgresql_url: str, connect: Connect, encoding: str) -> None:
     """Whatever the URL says: others cannot hold each name."""
     url = make_url(postgresql_url).update_query_dict({"client_encoding": encoding})
-    reg = connect(Settings(url.render_as_string(hide_password=False), [KEY_A]))
+    reg = connect(Settings(database_url=url.render_as_string(hide_password=False), fernet_keys=[KEY_A]))
     assert "漢" == created(reg, generation(name="漢")).name
 
 
@@ -408,7 +414,7 @@ def test_a_path_that_cannot_be_opened(tmp_path: Path, path: str) -> None:
     """At connecting and at setting up: a StoreError, whatever the system says."""
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     url = f"sqlite:///{path.format(tmp_path)}"
-    for call in (lambda: Registry.connect(Settings(url, [KEY_A])), lambda: Store(url).setup()):
+    for call in (lambda: Registry.connect(Settings(database_url=url, fernet_keys=[KEY_A])), lambda: Store(url).setup()):
         with pytest.raises(errors.StoreError, match="cannot be opened") as caught:
             call()
         assert_helpful(caught.value)
@@ -420,7 +426,9 @@ def test_rights_that_were_taken_away(sqlite_template: Path) -> None:
         Path(base).chmod(0o755)
         place = Path(base) / "store"
         place.mkdir(mode=0o777)
-        settings = Settings(f"sqlite:///{shutil.copy(sqlite_template, place / 'registry.db')}", [KEY_A])
+        settings = Settings(
+            database_url=f"sqlite:///{shutil.copy(sqlite_template, place / 'registry.db')}", fernet_keys=[KEY_A]
+        )
         calls: tuple[Callable[[Registry], object], ...] = (
             lambda _: Registry.connect(settings),
             lambda reg: reg.resolve(type="ner"),
