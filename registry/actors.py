@@ -1,4 +1,4 @@
-"""Who acts, and what each role may do: the rule stands at the method that it guards."""
+"""Actors and roles. Each public method declares the roles that may call it with `reads` or `changes`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from registry.secrecy import forgetful
 
 
 class Role(StrEnum):
-    """``viewer`` sees active models, ``auditor`` everything, ``admin`` changes it; ``service`` is KB code."""
+    """``viewer`` reads active models, ``auditor`` everything; ``admin`` also changes things; ``service`` is KB code."""
 
     VIEWER = "viewer"
     AUDITOR = "auditor"
@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 
 PEOPLE: Final = (Role.VIEWER, Role.AUDITOR, Role.ADMIN)
-"""Roles of people, the lowest first: each may do what those before it may."""
+"""Roles of people, lowest first: each includes the rights of those before it."""
 
 MAX_NAME: Final = 255
 MAX_VIA: Final = 50
@@ -33,8 +33,8 @@ class Actor:
     """Who acts: ``name`` as the sign-in gave it, ``via`` how it was established (``local``, ``oidc``, ``library``…).
 
     Raises:
-        ForbiddenError: ``name`` is no printable text of 1–255 characters, ``via`` none of 1–50, or the role does not
-            exist; ``fields`` says which.
+        ForbiddenError: ``name`` is not printable text of 1–255 characters, ``via`` not of 1–50, or the role does not
+            exist; ``fields`` names the argument.
     """
 
     name: str
@@ -67,7 +67,7 @@ READERS = (Role.AUDITOR, Role.ADMIN)
 
 
 def reads(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
-    """Let only these roles call a reading method of a bound handle. A bare `Registry` is trusted code and reads all."""
+    """Let only these roles call a reading method of a bound handle. A bare `Registry` is trusted and not checked."""
 
     def decorate(method: Method[A, P, R]) -> Method[A, P, R]:
         @forgetful
@@ -84,9 +84,9 @@ def reads(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
 
 
 def changes(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
-    """Let only these roles call a changing method, which gets the actor as ``actor``: the bound one, or the one named.
+    """Let only these roles call a changing method. It receives the bound actor, or the one passed, as ``actor``.
 
-    Trusted code names its actor on every change; a bound handle accepts no other name than its own.
+    Trusted code passes an actor with every change; a bound handle refuses any other actor than its own.
     """
 
     def decorate(method: Method[A, P, R]) -> Method[A, P, R]:
@@ -96,7 +96,7 @@ def changes(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
             named = kwargs.pop("actor", None)
             actor = acting(self.actor if named is None else named)
             if self.actor not in (None, actor):
-                raise ForbiddenError("This handle acts for somebody else: leave out actor.")
+                raise ForbiddenError("This handle acts for another actor: leave out actor.")
             _demand(actor, roles, method.__name__)
             return cast(Any, method)(self, *args, actor=actor, **kwargs)  # type: ignore[no-any-return]  # the method's own type
 
@@ -107,10 +107,10 @@ def changes(*roles: Role) -> Callable[[Method[A, P, R]], Method[A, P, R]]:
 
 
 def acting(value: object) -> Actor:
-    """The actor, where one enters.
+    """Check that a value is an actor, and return it.
 
     Raises:
-        ForbiddenError: it is no `Actor`. Nor is one of a subclass: nothing checked what that one overrides.
+        ForbiddenError: it is not an `Actor`. Subclasses are refused: they can override what `Actor` checks.
     """
     if type(value) is not Actor:
         raise ForbiddenError("Say who acts: pass actor=Actor(name, role).")

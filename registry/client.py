@@ -1,4 +1,4 @@
-"""Registry: connects the parts, and resolves the model to use."""
+"""`Registry`, the entry point of the library: connects the parts and resolves models."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from registry.store.store import Clock, Store, utcnow
 class Registry(Unpickled):
     """The registry of models.
 
-    A bare ``Registry`` is for trusted code in its own process, which names its actor on every change. Pages and routes
-    hold only what `acting_as` gives: every call on it, reads included, is checked and filtered by the actor's role.
+    A bare ``Registry`` is for trusted code in its own process, which passes an actor with every change. Pages and
+    routes use only the handle that `acting_as` returns: it checks and filters every call, reads included, by role.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Registry(Unpickled):
         self.actor = actor
         self._resolver = Resolver(store, vault, self._policy, settings)
         self.proxy = Proxy(self._follower, store, actor, settings.litellm_proxy_url)
-        push = self._follower.push if self._follower else _nowhere
+        push = self._follower.push if self._follower else _no_push
         self.models = Models(store, vault, actor, self._policy, self._follower, push)
         self.knowledge_bases = KnowledgeBases(store, actor)
         self.audit = Audit(store, actor)
@@ -66,15 +66,15 @@ class Registry(Unpickled):
     @classmethod
     @forgetful
     def connect(cls, settings: Settings | None = None, *, clock: Clock = utcnow) -> Registry:
-        """Connect to the store that the settings name, by default those of the environment.
+        """Connect to the store that the settings name; by default, the settings come from the environment.
 
-        An SQLite store that is not there yet is set up, and the dashboard's embedded one brought up to date. All others
-        are set up and migrated by ``python -m registry migrate``.
+        A missing SQLite store is created, and the dashboard's embedded one is migrated. All others are created and
+        migrated by ``python -m registry migrate``.
 
         Raises:
-            InvalidInputError: what was passed are no settings.
+            InvalidInputError: ``settings`` is not a `Settings`, or ``clock`` not a function.
             SettingsError: no store is named, or a setting is unusable.
-            SchemaError: the store is not up to date; the message names the command that mends it.
+            SchemaError: the store is not up to date; the message names the command that updates it.
             StoreError: the store cannot be reached.
         """
         settings = Settings.from_env() if settings is None else settings
@@ -93,28 +93,28 @@ class Registry(Unpickled):
             if store.is_sqlite:
                 vault.adopt(store)
         except BaseException:
-            store.close()  # nobody gets the registry that would close it
+            store.close()  # no registry is returned that could close it
             raise
         return cls(settings, store, vault)
 
     def acting_as(self, actor: Actor) -> Registry:
-        """A handle on which everything is done by, checked for and filtered for this actor.
+        """A handle that acts as this actor: it checks and filters every call by the actor's role.
 
         Raises:
-            ForbiddenError: it is no actor, or this handle acts for another one.
+            ForbiddenError: ``actor`` is not an `Actor`, or this handle already acts for another one.
         """
         actor = acting(actor)
         if self.actor not in (None, actor):
-            raise ForbiddenError("This handle acts for somebody else.")
+            raise ForbiddenError("This handle acts for another actor. Use one that acting_as gave for yours.")
         return Registry(self._settings, self._store, self._vault, actor, self._api)
 
     def warm_up(self) -> None:
-        """Have what connection tests need loaded beside what goes on here: the first is then as quick as the next."""
+        """Load in the background what connection tests need, so that the first test is as fast as later ones."""
         probe.start()
 
     @reads(*READERS)
     def key_status(self) -> KeyStatus:
-        """Whether the configured encryption keys are those of this store, and what to do if not."""
+        """Whether the configured encryption keys belong to this store, and what to do if they do not."""
         try:
             with self._store.read() as session:
                 self._vault.secret(session)
@@ -124,22 +124,22 @@ class Registry(Unpickled):
 
     @reads(*READERS)
     def key_uses(self) -> tuple[KeyUse, ...]:
-        """Which encryption key made how much of what is stored: the configured ones in order, then any others."""
+        """How many stored secrets each encryption key encrypted: the configured keys in order, then any others."""
         return rotation.uses(self._store, self._vault)
 
     @changes(Role.ADMIN)
     def rotate_keys(self, *, progress: rotation.Progress | None = None, actor: Actor = BOUND) -> RotationReport:
-        """Encrypt with the first configured key what the others encrypted: API keys and the store's own secret.
+        """Re-encrypt stored API keys and the store's own secret with the first configured key, without downtime.
 
-        In batches, so that everything keeps running; killed at any point, it goes on when it is called again. No
-        model's version changes. A key that cannot be opened is left alone, named in the report, and stops nothing.
+        Works in batches. A run that was killed can be repeated and continues where it stopped. No model's version
+        changes. An API key that no configured key decrypts is left unchanged and its model named in the report.
 
         Args:
-            progress: called after each batch with the number of API keys done and of those to do.
+            progress: called after each batch with the number of API keys done, and the total to do.
 
         Raises:
             SettingsError: no encryption key is configured.
-            DecryptionError: the configured keys are not those of this store; nothing was touched.
+            DecryptionError: the configured keys are not those of this store; nothing was changed.
         """
         return rotation.rotate(self._store, self._vault, actor, arguments.callback("progress", progress))
 
@@ -151,23 +151,23 @@ class Registry(Unpickled):
         kb: KnowledgeBaseRef | None = None,
         type: ModelType | str | None = None,
     ) -> ResolvedModel:
-        """The model to use, with its key: a given one, the one that a knowledge base uses, or the default of a type.
+        """Return the model to use, with its key: a given one, the one bound to a knowledge base, or a type's default.
 
-        A knowledge base without a model of its own for generation or NER gets the default of that type. For embedding
-        it must be bound, since the default may make other vectors than those it holds.
+        A knowledge base with no generation or NER model bound gets the default of that type. An embedding model must
+        be bound: the default can produce vectors that do not match those the knowledge base stores.
 
         Args:
             id_or_name: of a model.
             kb: id of a knowledge base; needs ``type``.
-            type: of the model; alone, it asks for the default.
+            type: of the model; alone, it selects the default.
 
         Raises:
-            InvalidInputError: the combination of arguments asks for nothing, or one of them is unusable.
+            InvalidInputError: the combination of arguments selects nothing, or an argument is invalid.
             NotFoundError: there is no such model, knowledge base, binding or default.
             InactiveModelError: the model is inactive.
-            StoredValueError: what stands in its row cannot be read, or names a provider that is not known.
-            UnsafeEndpointError: the outbound policy refuses its endpoint.
-            DecryptionError: its key cannot be read, or was entered for another endpoint.
+            StoredValueError: the model's row cannot be read, or names an unknown provider.
+            UnsafeEndpointError: the outbound policy refuses the model's endpoint.
+            DecryptionError: the model's key cannot be decrypted, or was entered for another endpoint.
         """
         return self._resolver.resolve(id_or_name, kb, type)
 
@@ -190,8 +190,8 @@ class Registry(Unpickled):
         return f"<Registry on {self._store!r}{acting}>"
 
 
-def _nowhere(_id: str) -> str:
-    """Where there is no proxy, nothing keeps it from following."""
+def _no_push(_id: str) -> str:
+    """The push without a proxy: it does nothing and never fails."""
     return ""
 
 

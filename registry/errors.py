@@ -1,4 +1,4 @@
-"""Everything that the registry raises on purpose.
+"""The exceptions that the registry raises on purpose.
 
 ::
 
@@ -6,24 +6,24 @@
     ├── SettingsError              a setting is missing or unusable
     ├── StoreError                 the store cannot be read or written right now
     │   └── SchemaError            its schema is missing, older or newer than this library
-    ├── InvalidInputError          an argument was refused; ``fields`` says which and why
-    │   └── InvalidModelError      a model was refused; ``fields`` says where and why
+    ├── InvalidInputError          an argument was refused; ``fields`` names it and gives the reason
+    │   └── InvalidModelError      a model was refused; ``fields`` gives the reason for each field
     │       ├── EndpointChangedError   a stored key would go to another origin
     │       └── UnsafeEndpointError    the outbound policy refuses the endpoint
     ├── AlreadyExistsError         the name is taken
     ├── NotFoundError              no such model, knowledge base or default
-    ├── StaleVersionError          somebody else changed the model in the meantime
+    ├── StaleVersionError          another user changed the model in the meantime
     ├── InUseError                 knowledge bases use the model
     ├── ContractError              vectors of two embedding contracts would mix
     ├── DefaultModelError          the model is the default of its type
     ├── InactiveModelError         only an active model can be used for this
     ├── ForbiddenError             the actor's role does not allow this
     ├── DecryptionError            a stored key cannot be read with the configured keys
-    ├── StoredValueError           what an edit by SQL has put into a row cannot be read
+    ├── StoredValueError           a row that was edited by SQL cannot be read
     └── ProxyError                 the LiteLLM proxy refused or did not answer
 
-Messages are written for the administrator who will read them: what is wrong, and what to do.
-None of them, nor their causes, holds a secret or the input that was refused.
+Messages are for administrators: each states what is wrong and what to do.
+Neither a message nor its cause contains a secret or the refused input.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RegistryError(Exception):
     """Base of all errors of this library.
 
     ``fields`` maps the path of an input field (``"name"``, ``"config.dimensions"``) to what is wrong with it,
-    so that a form can show the message where it belongs. It is empty when no single field is to blame.
+    so that a form can show the message next to the field. It is empty when no single field is at fault.
     """
 
     def __init__(self, message: str, *, fields: Mapping[str, str] | None = None) -> None:
@@ -49,7 +49,7 @@ class RegistryError(Exception):
         self.fields: dict[str, str] = dict(fields or {})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy what it holds: constructors of subclasses take other arguments than the message."""
+        """Pickle and copy the attributes: constructors of subclasses take other arguments than the message."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed
 
 
@@ -93,7 +93,7 @@ class NotFoundError(RegistryError):
 
 
 class StaleVersionError(RegistryError):
-    """The model was changed by somebody else since it was read."""
+    """Another user changed the model since it was read."""
 
 
 class _WithKnowledgeBases(RegistryError):
@@ -105,7 +105,7 @@ class _WithKnowledgeBases(RegistryError):
 
 
 class InUseError(_WithKnowledgeBases):
-    """Knowledge bases use the model; ``knowledge_bases`` holds them."""
+    """Knowledge bases use the model; ``knowledge_bases`` lists them."""
 
 
 class ContractError(_WithKnowledgeBases):
@@ -129,7 +129,7 @@ class DecryptionError(RegistryError):
 
 
 class StoredValueError(RegistryError):
-    """A row of the store holds what the registry never writes: it was edited by SQL; ``fields`` says where."""
+    """A row of the store was edited by SQL and holds values that the registry never writes; ``fields`` names them."""
 
 
 class ProxyError(RegistryError):

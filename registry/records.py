@@ -1,4 +1,4 @@
-"""What comes out of the registry: frozen records, none of which can hold a secret."""
+"""The records that the registry returns: frozen, and never with a secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ModelType(StrEnum):
 
 
 class Status(StrEnum):
-    """``active``: offered and used. ``deprecated``: used where it is bound, offered no more. ``inactive``: not used."""
+    """``active``: offered and used. ``deprecated``: used where bound, no longer offered. ``inactive``: not used."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
@@ -26,7 +26,7 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """How far a connection test comes, in this order."""
+    """The stages of a connection test, in order."""
 
     ENDPOINT = "endpoint"
     SIGN_IN = "sign_in"
@@ -63,7 +63,7 @@ class Kind(StrEnum):
 
 
 class FrozenDict(dict[str, Any]):
-    """A dict that refuses to change; unlike a mapping proxy it can be copied, pickled and written as JSON."""
+    """A read-only dict; unlike a mapping proxy it can be copied, pickled and serialized as JSON."""
 
     def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError("records of the registry are read-only")
@@ -79,10 +79,10 @@ class FrozenDict(dict[str, Any]):
 class Model:
     """A registered model.
 
-    ``config`` holds the parameters of its type, complete with defaults (see `registry.catalog.specs`); ``connection``
-    what else its provider declares, such as Azure's deployment. ``api_endpoint`` is None where the provider's own is
-    used. Times are UTC. ``version`` grows by one with every change. ``proxy_message`` is what kept the proxy from
-    following the change that returned this model; empty where nothing did, or where no change returned it.
+    ``config`` holds the parameters of its type, including defaults (see `registry.catalog.specs`); ``connection`` holds
+    the provider's own fields, such as Azure's deployment. ``api_endpoint`` is None for the provider's default. Times
+    are UTC. ``version`` increases by one with every change. ``proxy_message`` is set on models that a change returned:
+    the reason why the proxy could not be updated, empty if it was.
     """
 
     id: str
@@ -108,7 +108,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSummary:
-    """A model as a row of the list: what a table shows, cheap to load by the thousand."""
+    """A model as a row of a list: the columns that a table shows, cheap to load by the thousand."""
 
     id: str
     name: str
@@ -121,18 +121,18 @@ class ModelSummary:
     used_by: int
     updated_at: datetime
     in_step: bool
-    """The proxy serves it as it is now (or, of an inactive one, has it no more)."""
+    """Whether the proxy serves the current version (or, if the model is inactive, no longer serves it)."""
     proxy_message: str
-    """What kept the proxy from following, empty where nothing did."""
+    """Why the proxy could not be updated; empty if it was."""
     test_ok: bool | None
-    """How its last connection test went; None where it was never tested."""
+    """Whether the last connection test succeeded; None if there was none."""
     test_message: str | None
     test_ms: int | None
     test_at: datetime | None
     test_is_current: bool = False
-    """Whether that test was of the model as it is now."""
+    """Whether that test was of the current version."""
     is_readable: bool = True
-    """Whether the model can be used: False where an edit by SQL has put into its row what the registry never writes."""
+    """Whether the model can be used: False if its row was edited by SQL and holds values the registry never writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +140,18 @@ class TestResult:
     """Outcome of a connection test.
 
     Attributes:
-        ok: it works, with what is configured.
-        stage: how far it came; of a failed test, where it failed.
-        kind: what went wrong, to be told apart by code; ``ok`` where nothing did.
-        message: for the administrator: what came out, or what is wrong and what to do.
-        latency_ms: how long the call took.
-        details: what was measured, such as ``dimensions`` and ``norm`` of a vector, or ``preview`` of a reply.
-        at: when it was made.
-        seal: ties it to what was called, so that it can be saved with exactly that; means something only to the process
-            that made the test.
+        ok: the model works with its configuration.
+        stage: the last stage reached; of a failed test, the one that failed.
+        kind: the outcome as a code; ``ok`` for success.
+        message: the outcome for the administrator; of a failed test, what is wrong and what to do.
+        latency_ms: duration of the call in milliseconds.
+        details: measured values, such as ``dimensions`` and ``norm`` of a vector, or ``preview`` of a reply.
+        at: when the test was made, in UTC.
+        seal: ties the result to the tested fields, so that it is saved only with these; valid only in the process that
+            made the test.
     """
 
-    __test__ = False  # pytest: the name is the design's
+    __test__ = False  # pytest: this is not a test class
 
     ok: bool
     stage: Stage
@@ -165,7 +165,7 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeBase:
-    """A knowledge base and the ids of the models it is bound to. ``id`` is the KB code's own."""
+    """A knowledge base and the ids of the models it is bound to. The KB code chooses the ``id``."""
 
     id: str
     name: str
@@ -177,7 +177,7 @@ class KnowledgeBase:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What deleting a model came to: the KBs that were moved, and what kept the proxy from following, if anything."""
+    """Outcome of deleting a model: the KBs moved to another one, and why the proxy could not be updated, if so."""
 
     name: str
     knowledge_bases: tuple[KnowledgeBase, ...] = ()
@@ -186,7 +186,7 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class Reassignment:
-    """What deleting a model would touch: the KBs that use it and the models that may take them over."""
+    """Preview of deleting a model: the KBs that use it, and the models that can replace it for them."""
 
     knowledge_bases: tuple[KnowledgeBase, ...] = ()
     candidates: tuple[ModelSummary, ...] = ()

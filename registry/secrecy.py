@@ -1,4 +1,4 @@
-"""Keeps secrets out of what others write down by themselves: pickles, and the local variables in reports of errors."""
+"""Keeps secrets out of pickles, and out of the local variables that error reporters record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Unpickled:
-    """Holds secrets in clear and never changes: a copy is the same object, and a pickle there is none."""
+    """Base of immutable objects that hold secrets in clear: a copy is the same object, and pickling is refused."""
 
     __slots__ = ()
 
@@ -31,8 +31,8 @@ class Unpickled:
 
 
 def forgetful(function: Callable[P, R]) -> Callable[P, R]:
-    """Clear the local variables of all that an error left on its way out of this function: they hold keys in clear, and
-    whoever reports errors may write them down."""
+    """Clear the local variables of every frame that an error leaves on its way out of the function: they hold keys in
+    clear, and error reporters can record them."""
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -48,7 +48,7 @@ def forgetful(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _forget(error: BaseException, handled: BaseException | None) -> None:
-    """Clear the frames of an error and of those behind it, up to the one that the caller is handling."""
+    """Clear the frames of an error and of its causes, up to the error that the caller is handling."""
     seen = {id(handled), id(None)}
     left: list[BaseException | None] = [error]
     while left:

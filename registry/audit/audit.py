@@ -1,4 +1,4 @@
-"""The audit log, as ``registry.audit``: what was changed, by whom, and whether anything was altered since."""
+"""The audit log, as ``registry.audit``: what was changed, by whom, and whether an entry was altered since."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_ENTRIES: Final = 2**63 - 1
 
 
 class Audit:
-    """Read and check the audit log. Writing is not offered: entries come with the changes they describe."""
+    """Reads and checks the audit log. It cannot write: each change writes its own entries."""
 
     def __init__(self, store: Store, actor: Actor | None = None) -> None:
         self._store = store
@@ -49,17 +49,18 @@ class Audit:
         Args:
             actor: the exact name.
             action: an exact ``subject:verb``, or a subject with a colon, such as ``model:``, for all of its verbs.
-            target: an id, a name as it was when the entry was written, or a record.
+            target: an id, the name at the time of the entry, or a record.
             since: not before this moment.
             until: before this moment.
-            search: text that the target's name, the changes or the context contain, in any case for ASCII letters.
-            limit: entries on the page, 1 to 500; more are cut to 500.
-            after: ``next`` of the page before.
+            search: text that the target's name, the changes or the context contain, ignoring the case of ASCII letters.
+            limit: entries on the page, 1 to 500; larger numbers count as 500.
+            after: ``next`` of the previous page.
 
-        A text that is empty filters nothing, as None does. A row that is no entry is only numbered, see `AuditPage`.
+        An empty text filters nothing, as None does. Of a row that is not an entry only the number is returned, see
+        `AuditPage`.
 
         Raises:
-            InvalidInputError: an argument is unusable.
+            InvalidInputError: an argument is invalid.
         """
         conditions = _conditions(actor, action, target, since, until, search)
         if after is not None:
@@ -77,17 +78,17 @@ class Audit:
 
     @reads(*READERS)
     def actors(self) -> list[str]:
-        """The names of all who ever acted, in order; what cannot be read is left out."""
+        """The names of all actors in the log, sorted; unreadable ones are left out."""
         with self._store.read(SEARCHING) as session:
             return list(filter(None, session.scalars(select(AuditRow.actor).distinct().order_by(AuditRow.actor))))
 
     @reads(*READERS)
     def verify(self) -> VerifyReport:
-        """Check every entry's hash, its link to the one before, the numbering, and that the last one is still there."""
+        """Check every entry's hash, its link to the previous one, the numbering, and that the last one is present."""
         with self._store.read(SEARCHING) as session:
             statement = select(AuditRow).order_by(AuditRow.seq).execution_options(yield_per=_VERIFY_BATCH)
             checked, head = 0, chain.GENESIS
-            with session.scalars(statement) as rows:  # a fault ends the reading early: the server's cursor is closed
+            with session.scalars(statement) as rows:  # closes the server's cursor if a fault ends the reading early
                 for row in rows:
                     reason = chain.fault(row, checked + 1, head)
                     if reason:
@@ -95,7 +96,7 @@ class Audit:
                     checked, head = row.seq, row.hash
             end = select(StoreRow.id).where(StoreRow.audit_seq == checked, StoreRow.audit_hash == head)
             if session.scalars(end).one_or_none() is None:
-                reason = "The newest entries are missing, or others were put in behind them."
+                reason = "The newest entries are missing, or others were inserted after them."
                 return VerifyReport(False, checked, checked + 1, reason, head)
         return VerifyReport(True, checked, head=head)
 

@@ -3,8 +3,8 @@
 The entry format, the numbering and the hash chain are final: an entry's hash is the SHA-256 of its canonical JSON
 text, which includes the hash of the entry before it. Anyone can check a log with nothing but this rule, see `digest`.
 
-A row may hold anything that somebody put there by SQL. It is an entry only where writing that entry gives the row,
-letter by letter; so an entry with the right hash is one whose stored text was hashed.
+An edit by SQL can put anything into a row. A row counts as an entry only if writing that entry gives exactly the same
+text in each column; so a right hash always belongs to the stored text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GENESIS = "0" * 64
 _TEXTS: Final = ("actor", "actor_role", "actor_via", "action", "target_kind", "target_id", "target_name")
 _LONGEST: Final = {name: AuditRow.__table__.c[name].type.length for name in _TEXTS}  # type: ignore[attr-defined]  # String
 _COLUMNS: Final = tuple(AuditRow.__table__.c.keys())
-_DEEPEST: Final = 50  # JSON within JSON: a parser that goes deeper can end the process, a page its stack
+_DEEPEST: Final = 50  # nesting levels of JSON: deeper ones can overflow the stack of a parser or a page
 _STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
@@ -41,17 +41,17 @@ def written(
     context: Mapping[str, Any],
     prev_hash: str,
 ) -> AuditRow:
-    """The row of a new entry. What a store could not keep as it is, is made storable before it is hashed.
+    """The row of a new entry. Text that a store could not keep unchanged is made storable before it is hashed.
 
     Args:
-        texts: the columns of text, by their names.
+        texts: the values of the text columns, by column name.
 
     Raises:
         TypeError, ValueError: the entry cannot be written, as when it nests deeper than 50 levels.
     """
     storable = {column: _storable(column, texts[column]) for column in _TEXTS}
     pairs = {field: list(pair) for field, pair in changes.items()}
-    # what is stored and hashed is what JSON made of it
+    # store and hash the values as they come back from JSON
     entry = _parsed(_canonical(_hashed(seq, at, storable, pairs, context, prev_hash)))
     return AuditRow(
         seq=entry["seq"],
@@ -96,10 +96,10 @@ def _hashed(
 
 
 def _storable(column: str, value: str) -> str:
-    """The text as both stores keep it: PostgreSQL knows no NUL, neither knows lone surrogates, columns have a length.
+    """The text in a form that both stores keep: without NUL and lone surrogates, cut to the column's length.
 
     Raises:
-        TypeError: it is no text. What a column would turn into text later is not what was hashed.
+        TypeError: it is not a text: the column would convert it only after it was hashed.
     """
     if not isinstance(value, str):
         raise TypeError(f"{column} of an audit entry must be text, not {type(value).__name__}")
@@ -116,10 +116,10 @@ def _sha256(text: str) -> str:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """The JSON object that the text is.
+    """Parse a JSON object.
 
     Raises:
-        ValueError: it is none, or nests too deep.
+        ValueError: it is not a JSON object, or nests too deep.
     """
     if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(text):
         raise ValueError("JSON nests too deep")
@@ -130,7 +130,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _is_too_deep(text: str) -> bool:
-    """Whether JSON nests deeper than a parser should follow, told without one."""
+    """Whether JSON nests too deep, found without parsing it."""
     steps = ((each in "[{") - (each in "]}") for each in _STRING.sub("", text))
     return any(level > _DEEPEST for level in accumulate(steps))
 
@@ -140,10 +140,11 @@ def _pairs(changes: Iterable[Change]) -> dict[str, Any]:
 
 
 def fault(row: AuditRow, expected: int, previous: str) -> str:
+    """What is wrong with a row that should be entry ``expected`` and follow the hash ``previous``; empty if nothing."""
     if row.seq > expected:
         return f"Entry {expected} is missing."
     if row.seq < expected:
-        return f"Entry {row.seq} was put in."
+        return f"Entry {row.seq} was inserted."
     entry = entry_of(row)
     if entry is None or digest(entry) != entry.hash:
         return f"Entry {row.seq} was altered."
@@ -151,7 +152,7 @@ def fault(row: AuditRow, expected: int, previous: str) -> str:
 
 
 def entry_of(row: AuditRow) -> AuditEntry | None:
-    """The entry of a row; None where writing it would not give the same text in each column."""
+    """The entry in a row; None if writing that entry would not give the same text in each column."""
     values = {column: getattr(row, column) for column in _COLUMNS}
     if None in values.values():
         return None

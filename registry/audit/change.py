@@ -1,4 +1,4 @@
-"""A change: what every use case works with, so that its effects and its audit entries commit together or not at all."""
+"""A change: the transaction of a use case, in which its effects and its audit entries commit together or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from registry.store.tables import StoreRow
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an entry is about, with its name as it is at the time."""
+    """The object of an entry, with its current name."""
 
     kind: TargetKind
     id: str
@@ -30,7 +30,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A writing transaction, who makes it, and its one instant: that at which its turn came."""
+    """A writing transaction, its actor, and its time: the moment at which it got the write lock."""
 
     session: Session
     actor: Actor
@@ -49,7 +49,7 @@ class Change:
             changes: field → (before, after). Secrets must come as words such as ``"set"``, never as values.
 
         Raises:
-            StoredValueError: where the log ends cannot be read.
+            StoredValueError: the store's row, which names the end of the log, cannot be read.
             TypeError, ValueError: the entry cannot be written, as when it nests deeper than 50 levels.
         """
         head = self.session.scalars(select(StoreRow)).one()
@@ -64,17 +64,17 @@ class Change:
 
 @contextmanager
 def changing(store: Store, actor: Actor) -> Iterator[Change]:
-    """A change of the store. It commits at the end or, on any error, leaves no trace.
+    """A change of the store. It commits at the end, and is rolled back on any error.
 
     Raises:
-        UnloggedError: something was changed and no entry says so.
+        UnloggedError: something was changed without an entry.
     """
     with store.write() as session:
         yield Change(session, actor, store.clock())
 
 
 def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The fields that differ, in the order of ``after``, then those that are gone."""
+    """The fields that differ, in the order of ``after``, then the removed ones."""
     fields = dict.fromkeys([*after, *before])
     pairs = ((field, (before.get(field), after.get(field))) for field in fields)
     return {field: pair for field, pair in pairs if pair[0] != pair[1]}

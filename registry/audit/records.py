@@ -1,4 +1,4 @@
-"""What comes out of the audit log: frozen records, none of which can hold a secret."""
+"""The records of the audit log: frozen, and never with a secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Action(StrEnum):
-    """``subject:verb``, as entries name what was done. An entry of a later version may name another."""
+    """The actions in audit entries, as ``subject:verb``. Later versions of the registry can write others."""
 
     MODEL_CREATE = "model:create"
     MODEL_UPDATE = "model:update"
@@ -28,7 +28,7 @@ class Action(StrEnum):
 
 
 class TargetKind(StrEnum):
-    """What kind of thing an entry is about."""
+    """The kinds of targets of an entry."""
 
     MODEL = "model"
     KNOWLEDGE_BASE = "knowledge_base"
@@ -38,7 +38,7 @@ class TargetKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field of an audit entry, before and after. A key shows only as set, changed or removed."""
+    """A changed field of an audit entry, before and after. A key shows only as its fingerprint, set or changed."""
 
     field: str
     before: Any
@@ -49,8 +49,8 @@ class Change:
 class AuditEntry:
     """One line of the audit log.
 
-    ``action`` is ``subject:verb``. ``target_name`` is the name as it was at the time. ``hash`` covers the entry and
-    ``prev_hash``, the hash of the entry before it.
+    ``action`` is ``subject:verb``. ``target_name`` is the name at the time of the entry. ``hash`` covers the entry and
+    ``prev_hash``, the hash of the previous entry.
     """
 
     seq: int
@@ -70,10 +70,10 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """Entries, newest first. ``next`` is the cursor of the page after, None on the last one.
+    """Entries, newest first. ``next`` is the cursor of the next page, None on the last one.
 
-    ``unreadable`` are the sequence numbers of rows of this page that are no entries as the registry writes them, newest
-    first: somebody put them there, or altered them, by SQL.
+    ``unreadable`` lists, newest first, the sequence numbers of rows on this page that the registry did not write in
+    this form: they were inserted or altered by SQL.
     """
 
     entries: tuple[AuditEntry, ...]
@@ -85,7 +85,7 @@ class AuditPage:
 class VerifyReport:
     """Outcome of checking the audit log's hash chain. ``first_bad`` is the sequence number where it breaks.
 
-    ``head`` is the hash of the last entry that was found in order, number ``checked``; 64 zeros where there is none.
+    ``head`` is the hash of the last valid entry, number ``checked``; 64 zeros if there is none.
     """
 
     ok: bool

@@ -1,4 +1,4 @@
-"""What may be registered, and where it may be called: providers, parameters, checks of what comes in, addresses.
+"""Providers, known models, parameters, the validation of input, and the policy for outbound addresses.
 
 May import `registry.errors`, `registry.records` and `registry.secrecy`.
 """

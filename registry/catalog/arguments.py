@@ -1,7 +1,7 @@
-"""What public methods take besides whole models: names, ids, filters, flags, numbers, times and callbacks.
+"""Checks the arguments of public methods, except whole models: names, ids, filters, flags, numbers, times, callbacks.
 
-One rule for all text: white space around it is cut, the rest is compared as it is. Text that holds control characters
-or lone surrogates, or is longer than anything stored, matches nothing: see `findable`. A record stands for its id.
+All text is trimmed and otherwise compared unchanged. Text with control characters or lone surrogates, or longer than
+anything stored, matches nothing: see `findable`. A record counts as its id.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class ModelFilter:
 
 
 def text(argument: str, value: object, expected: str = "a text") -> str:
-    """The text, without the white space around it.
+    """The trimmed text.
 
     Raises:
-        InvalidInputError: it is no text.
+        InvalidInputError: it is not a text.
     """
     if not isinstance(value, str):
         raise InvalidInputError({argument: f"Must be {expected}."})
@@ -68,28 +68,28 @@ def text(argument: str, value: object, expected: str = "a text") -> str:
 
 
 def model(argument: str, value: object) -> str:
-    """The id or name by which a model is looked for.
+    """The id or name in a reference to a model.
 
     Raises:
-        InvalidInputError: it is none of the things that name a model.
+        InvalidInputError: it is not a `ModelRef`.
     """
     return _key(argument, value, MODEL, "the id or name of a model, or a record of one")
 
 
 def knowledge_base(argument: str, value: object) -> str:
-    """The id by which a knowledge base is looked for.
+    """The id in a reference to a knowledge base.
 
     Raises:
-        InvalidInputError: it is none of the things that name a knowledge base.
+        InvalidInputError: it is not a `KnowledgeBaseRef`.
     """
     return _key(argument, value, (KnowledgeBase,), "the id of a knowledge base, or a record of one")
 
 
 def wanted(argument: str, value: object) -> str:
-    """The text to filter by; empty where there is nothing to filter by, which None says too.
+    """The trimmed text to filter by; empty for None.
 
     Raises:
-        InvalidInputError: it is no text.
+        InvalidInputError: it is not a text.
     """
     return "" if value is None else text(argument, value)
 
@@ -106,7 +106,7 @@ def model_filter(argument: str, value: object) -> ModelFilter:
 
 
 def target(argument: str, value: object) -> str:
-    """As `wanted`, for what an audit entry is about: an id or a name, or a record of a model or a knowledge base.
+    """As `wanted`, for the target of an audit entry: an id or a name, or a record of a model or a knowledge base.
 
     Raises:
         InvalidInputError: it is none of these.
@@ -115,7 +115,7 @@ def target(argument: str, value: object) -> str:
 
 
 def findable(text: str) -> bool:
-    """Whether anything that is stored could be called so, or contain it: to be asked of a text as it was given."""
+    """Whether a stored value could equal or contain this text. Pass the text as the caller gave it."""
     return 0 < len(text) <= _LONGEST and not _UNSTORABLE.search(text)
 
 
@@ -133,10 +133,10 @@ def member(kind: type[E], argument: str, value: object) -> E:
 
 
 def flag(argument: str, value: object) -> bool:
-    """True or False; nothing else is either of them.
+    """True or False.
 
     Raises:
-        InvalidInputError: it is something else, such as the text ``"false"``.
+        InvalidInputError: it is anything else, such as the text ``"false"``.
     """
     if not isinstance(value, bool):
         raise InvalidInputError({argument: "Must be True or False."})
@@ -144,10 +144,10 @@ def flag(argument: str, value: object) -> bool:
 
 
 def whole(argument: str, value: object, least: int, most: int) -> int:
-    """A whole number between these two.
+    """A whole number from ``least`` to ``most``.
 
     Raises:
-        InvalidInputError: it is no whole number, or out of range.
+        InvalidInputError: it is not a whole number, or out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidInputError({argument: "Must be a whole number."})
@@ -160,7 +160,7 @@ def moment(argument: str, value: object) -> datetime | None:
     """A point in time in UTC, or None.
 
     Raises:
-        InvalidInputError: it is no datetime, has no time zone that can be used, or lies beyond the calendar.
+        InvalidInputError: it is not a datetime, has no usable time zone, or is out of range in UTC.
     """
     if value is None:
         return None
@@ -169,7 +169,7 @@ def moment(argument: str, value: object) -> datetime | None:
     try:
         utc = value.astimezone(UTC) if value.utcoffset() is not None else None
     except OverflowError:
-        raise InvalidInputError({argument: "Lies beyond the calendar."}) from None
+        raise InvalidInputError({argument: "Must be between the years 1 and 9999 in UTC."}) from None
     except Exception:  # noqa: BLE001 -- a time zone is the caller's own code, and pandas.NaT a datetime without a time
         utc = None
     if utc is None:
@@ -181,7 +181,7 @@ def callback(argument: str, value: F | None) -> F | None:
     """A function to call, or None.
 
     Raises:
-        InvalidInputError: it cannot be called.
+        InvalidInputError: it is not callable.
     """
     if value is not None and not callable(value):
         raise InvalidInputError({argument: "Must be a function."})
@@ -189,10 +189,10 @@ def callback(argument: str, value: F | None) -> F | None:
 
 
 def texts(argument: str, value: object) -> frozenset[str] | None:
-    """Several texts, or None. One text is refused: it would be read letter by letter.
+    """A set of texts, or None. A single text is refused: it would be split into letters.
 
     Raises:
-        InvalidInputError: it is no list, tuple or set of texts.
+        InvalidInputError: it is not a list, tuple or set of texts.
     """
     if value is None:
         return None

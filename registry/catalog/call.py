@@ -18,26 +18,26 @@ _process_key = secrets.token_bytes(32)
 
 
 def mode_of(type: ModelType | str) -> str:
-    """LiteLLM's word for what a model does."""
+    """LiteLLM's mode of a model type: ``embedding`` or ``chat``."""
     return "embedding" if type == ModelType.EMBEDDING else "chat"
 
 
 def digest(*values: object) -> str:
-    """A digest to compare values by within this process. It is keyed: nothing can be guessed from it."""
+    """A keyed digest, to compare values within this process without revealing them."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hmac.digest(_process_key, text.encode(), "sha256").hex()
 
 
 def seal(result: TestResult, fields: Mapping[str, Any], key: SecretStr | None) -> TestResult:
-    """The result, tied to what was called. Dimensions that were not given are those that were measured."""
+    """The result with a seal over the called fields. The measured dimensions count where none were given."""
     return replace(result, seal=_seal(result, fields, key))
 
 
 def is_of(result: TestResult, fields: Mapping[str, Any], key: SecretStr | None) -> bool:
-    """Whether a result was made in this process of a call of exactly this, and is as it was made."""
+    """Whether this process made the result, by calling exactly these fields, and it was not altered since."""
     try:
         return hmac.compare_digest(result.seal, _seal(result, fields, key))
-    except (TypeError, ValueError, RecursionError):  # no result of ours holds what cannot be written down
+    except (TypeError, ValueError, RecursionError):  # our own results can always be serialized
         return False
 
 

@@ -1,7 +1,7 @@
-"""The outbound policy: which addresses a model may be called at.
+"""The outbound policy: the addresses that models can be called at.
 
-What answers to any caller on a machine or in a cloud, such as its metadata service, is refused always; everything else
-is the administrator's choice. Private addresses are allowed unless they are denied: Ollama lives there.
+Addresses that answer any caller on a machine or in a cloud, such as metadata services, are always refused; the
+administrator decides about all others. Private addresses are allowed unless denied: Ollama uses them.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 
 
 class Policy:
-    """Which hosts may be called.
+    """The hosts that can be called.
 
     Args:
-        allow: hosts, ``*.example.com`` for all below one, addresses or networks; with any, only those may be called.
-        deny: the same, for what must not be called.
+        allow: hosts, ``*.example.com`` for all subdomains, addresses or networks. If not empty, only these are allowed.
+        deny: the same, for hosts that must not be called.
 
     Raises:
-        SettingsError: an entry is none of these.
+        SettingsError: an entry is malformed.
     """
 
     def __init__(self, allow: Sequence[str] = (), deny: Sequence[str] = ()) -> None:
@@ -78,12 +78,12 @@ class Policy:
         self._deny = _Hosts.parse("REGISTRY_ENDPOINT_DENY", deny)
 
     def check(self, url: str) -> None:
-        """Make sure that a model may be called at this address, without looking its name up.
+        """Check that a model can be called at this URL, without resolving its host name.
 
-        A name is allowed by its name only: networks are for addresses. What a name leads to is for `check_address`.
+        Names are matched by name only, networks match addresses. `permits` checks what a name resolves to.
 
         Raises:
-            UnsafeEndpointError: at ``api_endpoint``; it never repeats the address.
+            UnsafeEndpointError: the policy refuses it; the field is ``api_endpoint``. The message omits the address.
         """
         try:
             origin(url)
@@ -103,7 +103,7 @@ class Policy:
             raise _refused("Calling this host is not allowed by REGISTRY_ENDPOINT_ALLOW.")
 
     def permits(self, address: Address) -> bool:
-        """Whether an allowed name may lead to this address."""
+        """Whether an allowed name can be called at this address."""
         return not _is_never_called(address) and not self._deny.have("", (address,))
 
 
@@ -120,7 +120,7 @@ class _Hosts:
         networks: list[Network] = []
         for entry in (entry.strip().lower().removesuffix(".") for entry in entries):
             network = _network(entry)
-            if entry == "localhost":  # whoever names this machine means all of its names and addresses
+            if entry == "localhost":  # covers all names and addresses of this machine
                 networks += _THIS_MACHINE
             elif network is not None:
                 networks.append(network)
@@ -139,11 +139,11 @@ class _Hosts:
         return bool(self.names or self.suffixes or self.networks)
 
     def have(self, host: str, addresses: Sequence[Address], *, tunnels: bool = True) -> bool:
-        """Whether a host is among these.
+        """Whether a host, or one of its addresses, is in this list.
 
         Args:
-            tunnels: an IPv6 address counts as the IPv4 one as well that it leads to. That is for what is denied: where
-                the other end of a tunnel stands, its address does not say.
+            tunnels: also match the IPv4 address that an IPv6 address leads to. For the deny list only: an address does
+                not reveal where a tunnel ends.
         """
         if host and (host in self.names or host.endswith(self.suffixes)):
             return True
@@ -152,11 +152,11 @@ class _Hosts:
 
 
 def literal_addresses(host: str) -> tuple[Address, ...]:
-    """The addresses that a host is by itself: in any notation that the system's resolver takes as an IPv4 address
-    (``127.1``, ``2130706433``, ``0x7f.1``), as IPv6, or as ``localhost``. None for other names.
+    """The addresses that a host denotes without a look-up: IPv4 in any notation that the system's resolver accepts
+    (``127.1``, ``2130706433``, ``0x7f.1``), IPv6, or ``localhost``. Empty for other names.
 
     Raises:
-        ValueError: it is meant as an address and is none.
+        ValueError: it has the form of an address but is invalid.
     """
     host = host.removesuffix(".")
     if host == "localhost" or host.endswith(".localhost"):
@@ -172,7 +172,7 @@ def literal_addresses(host: str) -> tuple[Address, ...]:
 
 
 def _itself(address: Address) -> Address:
-    """The address, of whose two notations an IPv4 address may have that for IPv6 programs."""
+    """The address; the IPv4 address for an IPv4-mapped IPv6 address."""
     return getattr(address, "ipv4_mapped", None) or address
 
 
@@ -181,13 +181,13 @@ def _is_never_called(address: Address) -> bool:
 
 
 def _embedded(address: Address) -> Iterator[ipaddress.IPv4Address]:
-    """IPv4 addresses that an IPv6 one leads to, through translation or a tunnel."""
+    """The IPv4 addresses that an IPv6 address leads to through translation or a tunnel."""
     if not isinstance(address, ipaddress.IPv6Address) or address in _LOCALHOST:
         return
     whole = int(address)
     if any(address in network for network in _EMBEDDED):
         yield ipaddress.IPv4Address(whole & 0xFFFFFFFF)
-    if address in _LOCAL_NAT64:  # RFC 6052: the 32 bits stand around a byte of zeros, or at the end
+    if address in _LOCAL_NAT64:  # RFC 6052: the 32 bits are at the end, or split by a zero byte
         yield ipaddress.IPv4Address(whole & 0xFFFFFFFF)
         yield ipaddress.IPv4Address((whole >> 64 & 0xFFFF) << 16 | whole >> 40 & 0xFFFF)
     if whole >> 32 & 0xFFFFFFFF in (0x00005EFE, 0x02005EFE):  # ISATAP

@@ -1,4 +1,4 @@
-"""Addresses that models are called at: what is a usable one, its origin, and what a key is entered for."""
+"""Endpoints of models: parsing them, their origin, and the scope of an API key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 MAX_LENGTH = 500
-_MAX_LABEL = 63  # of a name in DNS; a longer part cannot be looked up
+_MAX_LABEL = 63  # DNS limit; a name with a longer label cannot be looked up
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]")
 
@@ -22,10 +22,10 @@ class KeyScope:
 
 
 def parse_endpoint(url: str) -> str:
-    """The endpoint as it is stored: trimmed, scheme and host in lower case, without a slash at its end.
+    """The endpoint in its stored form: trimmed, scheme and host in lower case, no default port, no trailing slash.
 
     Raises:
-        ValueError: with a message for the administrator, which never repeats the input.
+        ValueError: it is invalid; the message is for the administrator and never repeats the input.
     """
     url = url.strip()
     if len(url) > MAX_LENGTH:

@@ -1,4 +1,4 @@
-"""Pydantic's errors in the words of the registry: a message at the path of each field, which repeats no input."""
+"""Translates pydantic's errors into the registry's messages: one per field path, without the input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 REQUIRED: Final = "Required."
 UNKNOWN: Final = "There is no such setting."
-_FIELD: Final = re.compile("[a-z_]*[0-9]?[a-z_]*")  # as fields are called, and not as keys are
+_FIELD: Final = re.compile("[a-z_]*[0-9]?[a-z_]*")  # matches names of fields, but not keys
 _MOST_SHOWN = 24
 _FEW_SHOWN = 3
 _ANY_KEY: Final = "[key]"  # pydantic's word, where the key of a mapping is at fault
@@ -33,7 +33,7 @@ _MESSAGES: Final = {
 
 
 def by_field(error: ValidationError) -> dict[str, str]:
-    """The first fault of each field, by its path."""
+    """The first error of each field, by path."""
     found: dict[str, str] = {}
     for item in error.errors(include_input=False, include_url=False):
         path = ".".join(shown(part) for part in item["loc"] if isinstance(part, str) and part != _ANY_KEY)
@@ -42,9 +42,9 @@ def by_field(error: ValidationError) -> dict[str, str]:
 
 
 def shown(name: str) -> str:
-    """The name of a field as an error repeats it: whole if it could be one, else in quotation marks, its beginning.
+    """A field name for an error message: the whole name if it looks like one, else its quoted beginning.
 
-    A name that there is not may be a secret that was pasted into the wrong place.
+    An unknown name can be a secret that was pasted into the wrong place.
     """
     if 0 < len(name) <= _MOST_SHOWN and _FIELD.fullmatch(name):
         return name

@@ -1,7 +1,7 @@
-"""Known models and their parameters, offered where a model is registered.
+"""Known models and their parameters, offered when a model is registered.
 
-Most come from the price map that LiteLLM brings along, read as a file: importing LiteLLM takes seconds. What the map
-lacks stands below. Nothing here limits what can be registered, and nothing is read before it is asked for.
+Most come from the price map in the LiteLLM package, which is read as a file: importing LiteLLM takes seconds. The
+tables below add what the map lacks. They do not limit what can be registered. Everything is loaded on first use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PRICE_MAP = "model_prices_and_context_window_backup.json"
 _MODES = {ModelType.EMBEDDING: "embedding", ModelType.GENERATION: "chat", ModelType.NER: "chat"}
 _MOST_NER_TOKENS = 100_000
 
-# Lengths of vectors that the price map does not tell, as the providers document them.
+# Vector lengths that the price map lacks, from the providers' documentation.
 _DIMENSIONS = {
     "ada": 1536,
     "codestral-embed": 1536,
@@ -42,7 +42,7 @@ _DIMENSIONS = {
     "text-embedding-ada-002-v2": 1536,
 }
 
-# Embedding models that the price map does not know: provider → source, and model id → (dimensions, max tokens).
+# Embedding models that the price map lacks: provider → source, and model id → (dimensions, max tokens).
 _EMBEDDINGS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
     "ollama": (
         "Ollama's model library",
@@ -76,11 +76,11 @@ class KnownModel:
     """What is known of a model.
 
     Attributes:
-        model_id: the provider's own name of it.
-        config: what is known of the parameters of its type, under their names in `registry.catalog.specs`; prices in US
-            dollars for one million tokens.
-        source: where that comes from, to be shown with it.
-        deprecated_on: when the provider retires it, or did.
+        model_id: the provider's name of the model.
+        config: known parameters of its type, named as in `registry.catalog.specs`; prices in US dollars per million
+            tokens.
+        source: the origin of this data, for display.
+        deprecated_on: the date on which the provider retires or retired it.
     """
 
     model_id: str
@@ -90,9 +90,9 @@ class KnownModel:
 
 
 def known_models(type: ModelType | str, provider_id: str) -> tuple[KnownModel, ...]:
-    """The known models of a provider for a type: numbers in names count as numbers, retired models come last.
+    """The known models of a provider for a type, sorted by name with numbers in numeric order, retired models last.
 
-    Without LiteLLM installed only the few that stand in this module are known; an unknown provider has none.
+    Without LiteLLM installed, only the few in this module are known. An unknown provider has none.
 
     Raises:
         ValueError: there is no such type.
@@ -101,7 +101,7 @@ def known_models(type: ModelType | str, provider_id: str) -> tuple[KnownModel, .
 
 
 def known_model(type: ModelType | str, provider_id: str, model_id: str) -> KnownModel | None:
-    """What is known of one model, or None. Ollama's tag ``:latest`` is the model without a tag.
+    """What is known of one model, or None. Ollama's tag ``:latest`` is equivalent to no tag.
 
     Raises:
         ValueError: there is no such type.
@@ -135,7 +135,7 @@ def _own(kind: ModelType, provider_id: str) -> Iterator[KnownModel]:
 
 
 def _mapped(kind: ModelType, names: tuple[str, ...]) -> Iterator[KnownModel]:
-    """The price map's models of these LiteLLM providers; a name without the provider's prefix yields to one with it."""
+    """The price map's models of these LiteLLM providers; a name with the provider's prefix takes precedence."""
     for name in names:
         entries = _price_map().get((name, _MODES[kind]), {})
         for key, entry in sorted(entries.items(), key=lambda item: item[0].startswith(f"{name}/")):
@@ -155,7 +155,7 @@ def _writes_text(entry: Mapping[str, Any]) -> bool:
 
 
 def _config(kind: ModelType, model_id: str, entry: Mapping[str, Any]) -> FrozenDict | None:
-    """What the entry tells of our parameters, within their bounds; None where it tells no limits at all."""
+    """The entry's values for our parameters, where within bounds; None if the entry has no token limits."""
     takes, answers = entry.get("max_input_tokens"), entry.get("max_output_tokens")
     if takes is None and answers is None:
         return None
@@ -163,7 +163,7 @@ def _config(kind: ModelType, model_id: str, entry: Mapping[str, Any]) -> FrozenD
         "cost_per_1m_input": _per_million(entry.get("input_cost_per_token")),
         "cost_per_1m_output": _per_million(entry.get("output_cost_per_token")),
     }
-    told: dict[ModelType, dict[str, Any]] = {
+    values: dict[ModelType, dict[str, Any]] = {
         ModelType.EMBEDDING: {
             "dimensions": entry.get("output_vector_size") or _DIMENSIONS.get(model_id),
             "max_tokens": takes,
@@ -177,7 +177,7 @@ def _config(kind: ModelType, model_id: str, entry: Mapping[str, Any]) -> FrozenD
         },
         ModelType.NER: {"max_tokens": min(answers, _MOST_NER_TOKENS) if _is_number(answers) else None, **prices},
     }
-    return FrozenDict({name: value for name, value in told[kind].items() if _fits(kind, name, value)})
+    return FrozenDict({name: value for name, value in values[kind].items() if _fits(kind, name, value)})
 
 
 def _fits(kind: ModelType, name: str, value: Any) -> bool:
@@ -228,8 +228,8 @@ def _map_name() -> str:
 
 @functools.cache
 def _price_map() -> Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]]:
-    """(LiteLLM's provider, mode) → name → entry; empty where LiteLLM is not installed or the file cannot be read."""
-    spec = find_spec("litellm")  # of a top-level package: finds it without importing it
+    """(LiteLLM's provider, mode) → name → entry; empty if LiteLLM is not installed or the file cannot be read."""
+    spec = find_spec("litellm")  # does not import a top-level package
     found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         try:

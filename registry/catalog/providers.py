@@ -1,7 +1,7 @@
 """The provider catalogue, as data: to add a provider, add an entry to `PROVIDERS`. Forms, validation, keys, LiteLLM
 parameters and the known-model catalogue follow from it.
 
-What LiteLLM expects of each provider was tried on LiteLLM 1.106.2, see docs/providers.md.
+What LiteLLM expects for each provider was verified with LiteLLM 1.106.2, see docs/providers.md.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from registry.errors import InvalidModelError
 from registry.records import ModelType
 
 PLACEHOLDER_KEY = (
-    "none"  # sent where a provider takes no key: without any, LiteLLM would look one up in the environment
+    "none"  # sent to a provider that takes no key: without one, LiteLLM would read a key from the environment
 )
 
 DUMMY_KEYS = frozenset(
     {PLACEHOLDER_KEY, "EMPTY", "ollama", "lm-studio", "not-needed", "no-key-required", "sk-no-key-required"}
 )
-"""What the documentation of servers that check no key says to send as one; see docs/providers.md."""
+"""Dummy keys from the documentation of servers that check no key; see docs/providers.md."""
 
 
 class Need(StrEnum):
@@ -36,7 +36,7 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A connection field as a form shows it. ``default`` is what a new model starts with, and what is sent for none."""
+    """A connection field of a form. ``default`` prefills the form, and is sent if the model has no value."""
 
     need: Need
     label: str
@@ -47,13 +47,13 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How LiteLLM reaches a provider for one type of model.
+    """How LiteLLM calls a provider for one type of model.
 
     Attributes:
         prefix: LiteLLM's provider prefix, with its slash.
-        path: what LiteLLM wants at the end of ``api_base``; added where the endpoint does not have it.
-        cut: what it does not want there; taken off where the endpoint has it.
-        model_from: the connection field that holds the name to call, where it is not ``model_id`` itself.
+        path: the end that LiteLLM requires of ``api_base``; added if the endpoint lacks it.
+        cut: an end that LiteLLM does not accept there; removed if the endpoint has it.
+        model_from: the connection field with the name to call, if that is not ``model_id``.
     """
 
     prefix: str
@@ -67,12 +67,12 @@ class Provider:
     """A provider of models.
 
     Attributes:
-        routes: how each type is called; NER models are called as generation models are.
-        default_endpoint: where it is called when no endpoint is given. It is always passed on, so that no environment
-            variable can send a call elsewhere.
-        connection: what it needs besides endpoint and key. The names are LiteLLM's parameters.
-        catalog: LiteLLM's names of it in the price map, from which known models are offered.
-        examples: a model id to show as an example, per type.
+        routes: how each type is called; NER models use the route of generation models.
+        default_endpoint: called if a model has no endpoint. It is always passed to LiteLLM, so that no environment
+            variable can redirect a call.
+        connection: the fields it needs besides endpoint and key. The names are LiteLLM's parameters.
+        catalog: LiteLLM's names of it in the price map, which lists its known models.
+        examples: a model id per type, to show as an example.
     """
 
     id: str
@@ -91,13 +91,13 @@ class Provider:
         return tuple(kind for kind in ModelType if self._route(kind))
 
     def origin(self, api_endpoint: str | None) -> str:
-        """Scheme, host and port that a model with this endpoint is called at.
+        """Scheme, host and port at which a model with this endpoint is called.
 
         Raises:
-            ValueError: it is not as an endpoint is stored: whoever reads it next might call another host or port.
+            ValueError: the endpoint is invalid or not in its stored form, which other programs could read differently.
         """
         if api_endpoint and parse_endpoint(api_endpoint) != api_endpoint:
-            raise ValueError("Not as an endpoint is stored.")
+            raise ValueError("Not in the stored form of an endpoint.")
         return origin(api_endpoint or self.default_endpoint or "")
 
     def litellm_params(
@@ -108,13 +108,13 @@ class Provider:
         connection: Mapping[str, str],
         api_key: SecretStr | None,
     ) -> dict[str, Any]:
-        """What LiteLLM is given to call a model directly: ``model``, ``api_base``, ``api_key`` and connection fields.
+        """LiteLLM's arguments for a direct call: ``model``, ``api_base``, ``api_key`` and connection fields.
 
-        Only what the provider declares is passed on, whatever else an edit past the registry has put into a row.
+        Connection fields that the provider does not declare, which only an edit by SQL can add, are dropped.
 
         Raises:
             KeyError: the provider does not serve this type.
-            InvalidModelError: a value refers to the environment, which LiteLLM would look up.
+            InvalidModelError: a value is not text, or refers to the environment, which LiteLLM would read.
         """
         route = self._route(type)
         if route is None:
@@ -236,7 +236,7 @@ _ALL = (
         api_key=_key("sk-…", "From Alibaba Cloud's Model Studio, under API keys."),
         endpoint=_endpoint(
             "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
-            "Leave empty for the international service. The one in China has an address of its own.",
+            "Leave empty for the international service. The one in China has a different address.",
         ),
         default_endpoint="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         catalog=("dashscope",),
@@ -284,5 +284,5 @@ def providers_for(type: ModelType | str) -> list[Provider]:
 
 
 def provider_label(id: str) -> str:
-    """A provider's name for people; the id itself where the provider is not in the catalogue any more."""
+    """A provider's display name; its id if it is no longer in the catalogue."""
     return PROVIDERS[id].label if id in PROVIDERS else id

@@ -1,8 +1,8 @@
-"""What may come in, per model type.
+"""The input of models and their parameters, per type.
 
-One declaration serves three: pydantic validates it, the form is drawn from it (`config_fields`), and errors name its
-fields. Unknown keys are refused, numbers are finite, and nothing is converted into text or into a flag.
-`registry.catalog.validation` checks a whole model.
+Each parameter is declared once: pydantic validates it, the form is drawn from it (`config_fields`), and errors name it.
+Unknown keys are refused, numbers are finite, and no value is converted to text or a flag. `registry.catalog.validation`
+checks a whole model.
 """
 
 from __future__ import annotations
@@ -61,43 +61,44 @@ _WITHOUT_EFFECT: Final = {
 
 
 def trimmed(value: Any) -> Any:
-    """A text without the white space around it, as an exact ``str``; anything else as it is."""
+    """A text, trimmed and as an exact ``str``; any other value unchanged."""
     return str.strip(value) if isinstance(value, str) else value
 
 
 def plain(value: str) -> str:
-    """Refuse what hides or reorders text, and what LiteLLM would expand from the environment."""
+    """Refuse characters that hide or reorder text, and references that LiteLLM would expand from the environment."""
     if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value) or _BIDI.search(value):
         raise ValueError("Must not hold control characters.")
     return no_environment(value)
 
 
 def name_key(name: str) -> str:
-    """What names are compared by: the same name in another case, width or spacing is the same name."""
+    """The form in which names are compared: it ignores case, width and spacing."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def letters(text: str) -> str:
-    """What is left of a text as keys are written: ASCII letters and digits in one case, from whatever shape of them."""
+    """The ASCII letters and digits of a text, in lower case and without Unicode variants, as keys are written."""
     plain = unicodedata.normalize("NFKD", text).lower()
     return "".join(char for char in plain if char.isascii() and char.isalnum())
 
 
 def _no_id(name: str) -> str:
-    """Refuse a name that looks like an id: looked for by the id of a model that is gone, its model would be found."""
+    """Refuse a name in the form of an id: a look-up by the id of a deleted model would find the model of that name."""
     if _ID.fullmatch(name_key(name)):
         raise ValueError("Must not be a UUID: models have those as ids.")
     return name
 
 
 def no_environment(value: str) -> str:
+    """Refuse a reference to the environment, which LiteLLM would expand."""
     if "os.environ/" in value.casefold():
         raise ValueError("Must not refer to the environment (os.environ/…): enter the value itself.")
     return value
 
 
 def _stop(value: str) -> str:
-    """Stop sequences may be white space, such as a blank line: only characters that no model writes are refused."""
+    """Accept white space, such as a blank line, but no control characters that a model does not write."""
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in value):
         raise ValueError("Must not hold control characters other than line breaks and tabs.")
     return no_environment(value)
@@ -108,7 +109,7 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _readable(value: object) -> object:
-    """Refuse a key that is no text, in a SecretStr or alone: pydantic keeps the one as it is and decodes the other."""
+    """Refuse a key that is not text: pydantic accepts any value inside a SecretStr, and decodes bytes."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(text, str) and value is not None:
         raise ValueError("Must be a text.")
@@ -116,7 +117,7 @@ def _readable(value: object) -> object:
 
 
 def _word(value: object) -> object:
-    """None in the place of what is no text, which is no member: looking it up would call its own hash and ``==``."""
+    """Replace a value that is not text by None: looking it up as an enum member would call its hash and ``==``."""
     return value if isinstance(value, str) else None
 
 
@@ -133,10 +134,10 @@ Price = Annotated[float | None, Field(ge=0, le=100_000)]
 
 
 class Checked(BaseModel):
-    """Input that refuses what does not fit, and fields that there are not, with an error of the registry.
+    """Input that refuses invalid values and unknown fields with an error of the registry.
 
     Raises:
-        InvalidModelError: ``fields`` says what is wrong where.
+        InvalidModelError: ``fields`` gives the reason for each refused field.
     """
 
     @forgetful
@@ -149,7 +150,7 @@ class Checked(BaseModel):
         except ValidationError as error:
             fields = faults.by_field(error) | fields
         if fields:
-            raise InvalidModelError(fields)  # outside of the except: pydantic's error holds the input
+            raise InvalidModelError(fields)  # outside the except block: pydantic's error holds the input
 
 
 class Config(Checked):
@@ -191,7 +192,7 @@ class GenerationConfig(Config):
     top_p: float = Field(1.0, ge=0, le=1, title="Top-p", description=_TOP_P_HELP)
     top_k: int | None = Field(None, ge=1, le=1000, title="Top-k", description=_TOP_K_HELP)
     supports_streaming: bool = Field(True, title="Streaming", description="Answers can be sent as they are written.")
-    supports_json_mode: bool = Field(False, title="JSON mode", description="Can be told to answer in valid JSON.")
+    supports_json_mode: bool = Field(False, title="JSON mode", description="Can be set to answer in valid JSON.")
     supports_vision: bool = Field(False, title="Vision", description="Takes images.")
     timeout_seconds: Seconds = 120
     cost_per_1m_input: Price = Field(None, title="Input, $ per 1M", description=_INPUT_HELP)
@@ -273,7 +274,7 @@ class ModelCreate(Input):
 
 
 class ModelUpdate(Input):
-    """What to change: only what is given changes, None clears, ``config`` and ``connection`` are merged."""
+    """An edit of a model: only the given fields change, None clears, ``config`` and ``connection`` are merged."""
 
     provider: Text = ""
     name: ModelName = ""
@@ -288,7 +289,7 @@ class ModelUpdate(Input):
 
 @dataclass(frozen=True, slots=True)
 class ConfigField:
-    """A parameter as a form draws it. ``kind``: ``int``, ``float``, ``bool``, ``choice``, ``list``."""
+    """A parameter as a form field. ``kind``: ``int``, ``float``, ``bool``, ``choice``, ``list``."""
 
     name: str
     label: str
@@ -308,7 +309,7 @@ def config_fields(type: ModelType | str) -> tuple[ConfigField, ...]:
 
 
 def stand_ins(type: ModelType | str) -> dict[str, int]:
-    """A value for each parameter that must be given, with which no value of another is at fault."""
+    """A valid value for each required parameter, compatible with every valid value of the others."""
     bounds = {field.name: (field.minimum, field.maximum) for field in config_fields(type) if field.required}
     return {name: int((high if name == "context_window" else low) or 1) for name, (low, high) in bounds.items()}
 

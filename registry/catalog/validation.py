@@ -1,6 +1,6 @@
-"""Checks a whole model, against its type and its provider, and gathers every fault at the field it belongs to.
+"""Checks a whole model against its type and its provider, and collects the errors of all fields.
 
-No message ever repeats the input: it may be a secret that was pasted into the wrong field.
+No message repeats the input: it can be a secret that was pasted into the wrong field.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from registry.records import ModelType, Status
 
 MAX_KEY = 4096
 _MASKS = ("***", "...")
-_LIKE_A_KEY: Final = 16  # characters; fewer can be a word, or a part of one
+_LIKE_A_KEY: Final = 16  # characters; fewer can be a word or part of one
 _ESCAPED_AT_MOST: Final = 8  # times
 _BETWEEN_WORDS = re.compile(r"[\s/.:,;=?&#()\"'\[\]]+")
 _HOLDS_KEY: Final = (
-    "Holds the API key. Take it out: this is shown, and stands in the audit log. Where a field needs this text, the "
-    "key is no secret: have the provider make another."
+    "Holds the API key. Remove it: this field is shown and logged. If the field needs this text, the key is not "
+    "secret: have the provider issue another."
 )
 
 Errors = dict[str, str]
@@ -52,14 +52,14 @@ C = TypeVar("C", bound=Checked)
 def parse_create(
     data: ModelCreate | Mapping[str, Any], *, has_stored_key: bool = False, argument: str = "spec"
 ) -> ModelCreate:
-    """A whole model, trimmed and with its defaults filled in.
+    """Check a whole model; return it trimmed and with defaults filled in.
 
     Args:
-        has_stored_key: a key is kept from before, so that none needs to be given.
-        argument: what the caller calls it, for the error of something that is no mapping.
+        has_stored_key: a stored key is kept, so that none has to be given.
+        argument: the caller's name of ``data``, for the error if it is not a mapping.
 
     Raises:
-        InvalidModelError: with a message for every field at fault.
+        InvalidModelError: ``fields`` has a message for every field at fault.
     """
     raw, errors = _as_mapping(argument, data), Errors()
     spec = _parsed(ModelCreate, raw, errors)
@@ -86,18 +86,18 @@ def parse_create(
 
 
 def refuse_key_in_fields(spec: ModelCreate, key: SecretStr | None, among: Container[str] | None = None) -> None:
-    """Make sure that no field of a model but that for it holds its key: those are shown and logged.
+    """Check that no field other than ``api_key`` holds the key: these fields are shown and logged.
 
-    A key of 16 characters or more is found inside a text, in whatever case, shape and escaping; so is one of 16 letters
-    and digits whatever stands between them, and a word of so many that is a part of the key. A shorter key is found
-    where it is the whole text. Those that the providers' documentation gives to everybody are no keys.
+    A key of 16 characters or more is found anywhere in a text, ignoring case, Unicode variants, URL escapes and, if it
+    has 16 letters and digits, separators. A word of 16 letters and digits that is part of the key is found too. A
+    shorter key is found only as the whole text. Dummy keys from the providers' documentation are ignored.
 
     Args:
-        key: the one that is typed, or the stored one that stays.
-        among: the fields that are looked at; all if left out.
+        key: the new key, or the stored one that stays.
+        among: the fields to check; all by default.
 
     Raises:
-        InvalidModelError: one does.
+        InvalidModelError: a field holds the key.
     """
     text = key.get_secret_value() if key else ""
     if not text or text in DUMMY_KEYS:
@@ -136,10 +136,10 @@ def _unescaped(text: str) -> str:
 def parse_test(
     data: ModelCreate | Mapping[str, Any], *, has_stored_key: bool = False, argument: str = "model"
 ) -> ModelCreate:
-    """As `parse_create`, but required parameters may be missing, and stay so: a test needs none of them.
+    """As `parse_create`, but required parameters are optional and are not filled in: a test needs none of them.
 
     Raises:
-        InvalidModelError: with a message for every field at fault.
+        InvalidModelError: ``fields`` has a message for every field at fault.
     """
     raw = _as_mapping(argument, data)
     kind, config = _member(raw.get("type")), _config(raw)
@@ -153,10 +153,10 @@ def parse_test(
 
 
 def parse_update(data: ModelUpdate | Mapping[str, Any], *, argument: str = "edit") -> dict[str, Any]:
-    """The fields that are given, each checked for itself; the merged whole goes through `parse_create`.
+    """Check each given field separately; `parse_create` checks the merged whole later.
 
     Raises:
-        InvalidModelError: with a message for every field at fault.
+        InvalidModelError: ``fields`` has a message for every field at fault.
     """
     raw, errors = _as_mapping(argument, data), Errors()
     if raw.pop("type", None) is not None:
@@ -168,10 +168,10 @@ def parse_update(data: ModelUpdate | Mapping[str, Any], *, argument: str = "edit
 
 
 def check_text(argument: str, value: object) -> str:
-    """A trimmed name of 1–255 plain characters.
+    """Check and trim a name of 1–255 plain characters.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: it is invalid.
     """
     errors = Errors()
     spec = _parsed(_OneName, {"value": value}, errors)

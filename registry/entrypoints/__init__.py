@@ -1,4 +1,4 @@
-"""How others come in, besides by importing the library: the command line, and the demo that it fills a store with.
+"""Entry points besides importing the library: the command line, and the demo that fills a store.
 
 May import everything else of the library.
 """

@@ -28,7 +28,7 @@ MOST_NAMES = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. 0: done, 1: it failed and standard error says why, 2: wrong usage, 3: see the command's help."""
+    """Run one command. 0: done, 1: failed, see standard error, 2: wrong usage, 3: see the command's help."""
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int | None] = options.run
     try:
@@ -46,9 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     migrate.set_defaults(run=_migrate)
     verify = commands.add_parser("verify", help="check that no entry of the audit log was altered or removed")
     verify.set_defaults(run=_verify)
-    sync = commands.add_parser("sync", help="make the LiteLLM proxy serve what the registry says")
-    sync.description = "Ends with 0 when the proxy is in step, with 3 when something is not, and was not mended."
-    sync.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    sync = commands.add_parser("sync", help="make the LiteLLM proxy serve the registered models")
+    sync.description = "Exits with 0 if the proxy is in step, with 3 if a difference is left."
+    sync.add_argument("--dry-run", action="store_true", help="only print what would be done")
     sync.set_defaults(run=_sync)
     new_key = commands.add_parser("new-key", help="print a new encryption key for REGISTRY_FERNET_KEYS")
     new_key.set_defaults(run=lambda options: print(keyring.new_key()))
@@ -60,9 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--models", metavar="N", type=_number, default=0, help="register N more, to try long lists")
     demo.add_argument("--url", help="the store to fill, sqlite:///path; by default the dashboard's own")
     demo.set_defaults(run=_demo)
-    link = commands.add_parser("link", help="print a link that signs somebody in on this machine, once")
+    link = commands.add_parser("link", help="print a one-time link that signs a user in on this machine")
     link.add_argument("--role", choices=[str(role) for role in PEOPLE], default=str(Role.ADMIN))
-    link.add_argument("--name", default=LOCAL_NAME, help="who it is, as the audit log will call them")
+    link.add_argument("--name", default=LOCAL_NAME, help="the user's name in the audit log")
     link.add_argument("--port", type=int, default=8501, help="of the dashboard (8501)")
     link.set_defaults(run=_link)
     return parser
@@ -144,13 +144,13 @@ def _rotate_keys(options: argparse.Namespace) -> None:
         names = ", ".join(f"“{name}”" for name in report.unreadable[:MOST_NAMES])
         more = f" and {len(report.unreadable) - MOST_NAMES:,} more" if len(report.unreadable) > MOST_NAMES else ""
         raise DecryptionError(
-            f"No configured key opens the API keys of {names}{more}; they were left as they are. Add the key that they "
+            f"No configured key opens the API keys of {names}{more}; they were left unchanged. Add the key that they "
             "were encrypted with to REGISTRY_FERNET_KEYS and run this again, or enter these API keys again."
         )
 
 
 def _me() -> Actor:
-    """Whoever runs the command, as the system knows them."""
+    """The user who runs the command, by the name in the operating system."""
     try:
         name = getpass.getuser()
     except (ImportError, KeyError, OSError):  # in a container a user need not have a name

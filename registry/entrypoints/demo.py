@@ -1,7 +1,7 @@
-"""A believable registry to try out and to take pictures of: models, knowledge bases, and a year of changes to them.
+"""A realistic demo registry for trials and screenshots: models, knowledge bases, and a year of changes to them.
 
-Everything goes through the public library, by made-up people, on a clock of its own that ends now. The same story is
-told each time; ids and API keys are new each time, and no provider knows those keys.
+Made-up users make all changes through the public library, on a simulated clock that ends at the present. The changes
+are the same in each run; ids and API keys are new, and no provider knows those keys.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TURNS: tuple[Chapter, ...] = (
     (100, lambda story: story.bind("Product manuals", "OpenAI embeddings, large", reindexed=True)),
     (104, lambda story: story.bind("Support tickets", "OpenAI embeddings, small", reindexed=True)),
     (105, lambda story: story.status("OpenAI ada 002", Status.DEPRECATED)),
-    (130, lambda story: story.delete("GPT-3.5 Turbo", heir="GPT-4o mini")),
+    (130, lambda story: story.delete("GPT-3.5 Turbo", reassign_to="GPT-4o mini")),
     (137, lambda story: story.forget("Chat pilot")),
     (215, lambda story: story.default("GPT-4.1")),
     (275, lambda story: story.status("Qwen3 in LM Studio", Status.INACTIVE)),
@@ -56,7 +56,7 @@ _TURNS: tuple[Chapter, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """How much the store holds now."""
+    """The numbers of records in the filled store."""
 
     models: int
     knowledge_bases: int
@@ -67,15 +67,15 @@ def fill(settings: Settings, *, generated: int = 0) -> Filled:
     """Fill an empty SQLite store.
 
     Args:
-        generated: how many more models to register, to try what lists of that length are like.
+        generated: the number of further models to register, to try long lists.
 
     Raises:
-        SettingsError: a proxy is configured, which would be told of models that do not exist; the store is not
-            SQLite, or not empty; or there are no encryption keys, or other ones than the store's.
+        SettingsError: a proxy is configured, on which models would be registered that do not exist; the store is not
+            SQLite, or not empty; or the encryption keys are missing, or not those of the store.
     """
     if settings.litellm_proxy_url:
         raise SettingsError(
-            "The demo's models do not exist, and a proxy would be told of them: unset LITELLM_PROXY_URL."
+            "The demo's models do not exist and would be registered on the proxy: unset LITELLM_PROXY_URL."
         )
     if not settings.database_url.startswith("sqlite"):
         raise SettingsError("The demo fills an empty SQLite store only, such as --url sqlite:///demo.db.")
@@ -84,7 +84,7 @@ def fill(settings: Settings, *, generated: int = 0) -> Filled:
     clock = _Clock(utcnow())
     with Registry.connect(settings, clock=clock) as registry:
         _refuse_what_is_in_use(registry)
-        _tell(_Story(registry, clock), clock, generated)
+        _run(_Story(registry, clock), clock, generated)
         entries = registry.audit.find(limit=1).entries[0].seq
         return Filled(len(registry.models.find()), len(registry.knowledge_bases.find()), entries)
 
@@ -109,8 +109,8 @@ class _Clock:
         return self.now
 
 
-def _tell(story: _Story, clock: _Clock, generated: int) -> None:
-    """Every chapter on its day or the next working day, with routine in between; two changes are of the last hour."""
+def _run(story: _Story, clock: _Clock, generated: int) -> None:
+    """Run each chapter on its day or the next working day, with routine changes in between and two in the last hour."""
     midnight = clock.end.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS)
     clock.now = midnight + timedelta(hours=6)
     for number in range(generated):
@@ -145,12 +145,12 @@ def _bindings() -> list[Chapter]:
 
 
 class _Story:
-    """What happens: each method is something that somebody does with a registry."""
+    """The events of the demo: each method is an action of a user."""
 
     def __init__(self, registry: Registry, clock: _Clock) -> None:
         self.registry = registry
         self.clock = clock
-        self.random = Random(11)  # noqa: S311  # tells a story, keeps no secret
+        self.random = Random(11)  # noqa: S311  # only for made-up events, not for secrets
         self._names: list[str] = []
         self._paused: str | None = None
 
@@ -201,16 +201,16 @@ class _Story:
 
     def default(self, *names: str) -> None:
         for name in names:
-            self.registry.models.set_default(name, actor=self._somebody())
+            self.registry.models.set_default(name, actor=self._administrator())
 
     def no_default(self, type: str) -> None:
-        self.registry.models.clear_default(type, actor=self._somebody())
+        self.registry.models.clear_default(type, actor=self._administrator())
 
     def status(self, name: str, status: Status) -> None:
-        self.registry.models.set_status(name, status, actor=self._somebody())
+        self.registry.models.set_status(name, status, actor=self._administrator())
 
-    def delete(self, name: str, *, heir: str) -> None:
-        self.registry.models.delete(name, reassign_to=heir, actor=self._somebody())
+    def delete(self, name: str, *, reassign_to: str) -> None:
+        self.registry.models.delete(name, reassign_to=reassign_to, actor=self._administrator())
         self._names.remove(name)
 
     def routine(self) -> None:
@@ -234,7 +234,7 @@ class _Story:
             self.bind(base.name, generation=model.id)
 
     def pause(self) -> None:
-        """Take a model out of service, until the next time."""
+        """Deactivate a model, or activate the one that was deactivated before."""
         if self._paused is not None:
             self.resume()
             return
@@ -250,7 +250,7 @@ class _Story:
 
     def _create(self, name: str, row: Row) -> None:
         key = _made_up_key(PROVIDERS[row["provider"]])
-        self.registry.models.create({"name": name, "api_key": key, **row}, actor=self._somebody())
+        self.registry.models.create({"name": name, "api_key": key, **row}, actor=self._administrator())
 
     def _one_in_use(self) -> Model:
         while True:
@@ -259,9 +259,9 @@ class _Story:
                 return model
 
     def _update(self, model: Model, edit: Row) -> None:
-        self.registry.models.update(model.id, edit, version=model.version, actor=self._somebody())
+        self.registry.models.update(model.id, edit, version=model.version, actor=self._administrator())
 
-    def _somebody(self) -> Actor:
+    def _administrator(self) -> Actor:
         return self.random.choices(ADMINISTRATORS, (6, 3, 2, 1))[0]
 
 

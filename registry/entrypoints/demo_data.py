@@ -1,4 +1,4 @@
-"""Who and what the demo is about: made-up names, real models."""
+"""The data of the demo: made-up names, real models."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _azure(deployment: str) -> Row:
 
 CLUSTER: Row = {"api_endpoint": "https://models.example.com/v1"}
 
-# day of the year that is told → what was registered, under which name
+# day of the demo's year, name, and fields of the registered model
 MODELS: tuple[tuple[int, str, Row], ...] = (
     (0, "OpenAI ada 002", _embedding("openai", "text-embedding-ada-002", 1536, 8191)),
     (0, "Nomic on Ollama", _embedding("ollama", "nomic-embed-text", 768, 2048)),
@@ -79,7 +79,7 @@ BASES: tuple[tuple[int, str, str, str | None, str | None], ...] = (
     (290, "Patents", "OpenAI embeddings, large", "GPT-4.1", "Entities, Claude Haiku"),
 )
 
-# parameters that somebody changes now and then → what to
+# parameters that routine changes set → their values
 TUNED: dict[str, tuple[Any, ...]] = {
     "temperature": (0.0, 0.1, 0.2, 0.3, 0.5, 0.7),
     "timeout_seconds": (30, 60, 90, 120, 180),

@@ -1,4 +1,4 @@
-"""What opens something: the vault of API keys and its keyring, their rotation, key files, and passes to sign in with.
+"""Secrets: the vault of API keys, its keyring and key rotation, key files, and sign-in passes.
 
 May import `registry.audit`, `registry.store`, `registry.catalog`, `registry.actors`, `registry.errors`,
 `registry.records` and `registry.secrecy`.

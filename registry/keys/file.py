@@ -1,4 +1,4 @@
-"""Key files, readable for their owner only: the embedded store's encryption key, and the key of the local sign-in."""
+"""Key files that only their owner can read: the embedded store's encryption key, and the local sign-in's key."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from registry.errors import SettingsError
 from registry.keys.keyring import new_key
 
 MAX_SIGN_IN_HOURS: Final = 7 * 24
-"""The longest sign-in: what is remembered of passes can be forgotten after it."""
+"""The longest sign-in; revoked passes need not be kept longer."""
 
 
 def key_file(path: Path, *, unless: Path | None = None) -> SecretStr | None:
-    """The Fernet key in a file; where there is none, a new one, which only its owner can read.
+    """Return the Fernet key in a file. Create the file, readable by its owner only, if it is missing.
 
-    None where a file ``unless`` is there: what that holds was encrypted with a key that is gone.
+    If the file ``unless`` exists, a missing key file is not created, and the result is None: the contents of
+    ``unless`` were encrypted with a key that is lost.
 
     Raises:
-        SettingsError: the file can be neither read nor made.
+        SettingsError: the file can be neither read nor created.
     """
     try:
         if unless is None or not unless.exists():
@@ -35,5 +36,7 @@ def key_file(path: Path, *, unless: Path | None = None) -> SecretStr | None:
                     file.write(new_key())
         text = path.read_text().strip() if path.exists() else ""
     except OSError as error:
-        raise SettingsError(f"The key file {path} cannot be read or made: {error.strerror}.") from None
+        raise SettingsError(
+            f"The key file {path} cannot be read or created: {error.strerror}. Check its permissions and its folder's."
+        ) from None
     return SecretStr(text) if text else None

@@ -1,8 +1,8 @@
-"""The keyring: encrypts API keys so that each opens only for what it was entered for.
+"""The keyring: encrypts each API key for one model, provider and endpoint.
 
 A ciphertext is a Fernet token (https://github.com/fernet/spec) around a JSON envelope that names the model, the
-provider and the endpoint's origin. Opening it for anything else fails, so not even an edit in the database can send a
-key to another host.
+provider and the endpoint's origin. Decrypting it for any other fails, so an edit in the database cannot send a key to
+another host.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MIN_DISTINCT_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A ciphertext, and which key of the ring made it."""
+    """A ciphertext, and the id of the key that encrypted it."""
 
     ciphertext: str
     key_id: str
@@ -46,7 +46,7 @@ class Keyring(Unpickled):
         keys: Fernet keys, 32 bytes each in URL-safe base64.
 
     Raises:
-        SettingsError: a key is malformed, short, or so regular that it can only be a placeholder.
+        SettingsError: there is no key, or one is malformed, short, listed twice or evidently a placeholder.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -57,12 +57,12 @@ class Keyring(Unpickled):
             raise SettingsError("REGISTRY_FERNET_KEYS lists the same key twice.")
         fernets = [Fernet(base64.urlsafe_b64encode(raw)) for raw in decoded]
         self._fernet = MultiFernet(fernets)
-        self._oldest_first = MultiFernet(fernets[::-1])  # what is to be rotated was made by an old key
+        self._oldest_first = MultiFernet(fernets[::-1])  # an old key encrypted what is to be rotated
         self.key_ids = tuple(hashlib.sha256(b"registry key id" + raw).hexdigest()[:12] for raw in decoded)
 
     @property
     def key_id(self) -> str:
-        """Names the key that encrypts, without telling anything about it."""
+        """Id of the key that encrypts. It reveals nothing about the key."""
         return self.key_ids[0]
 
     def __repr__(self) -> str:
@@ -75,10 +75,10 @@ class Keyring(Unpickled):
         return Sealed(self._fernet.encrypt(text.encode()).decode(), self.key_id)
 
     def open(self, ciphertext: str, scope: KeyScope) -> SecretStr:
-        """Decrypt a key, for exactly what it was entered for.
+        """Decrypt a key for the model, provider and origin that it was entered for.
 
         Raises:
-            DecryptionError: no key of the ring opens it, or it belongs to another model, provider or origin.
+            DecryptionError: no key of the ring decrypts it, or it belongs to another model, provider or origin.
         """
         envelope = self._open(ciphertext)
         found = KeyScope(*(str(envelope.get(part)) for part in ("model", "provider", "origin")))
@@ -105,10 +105,10 @@ class Keyring(Unpickled):
             raise DecryptionError("The store's own secret is damaged. Restore the store from a backup.") from None
 
     def rotate(self, ciphertext: str) -> str:
-        """Encrypt with the first key what any key of the ring made. The envelope stays, and so what it opens for.
+        """Re-encrypt with the first key what any key of the ring encrypted. The envelope does not change.
 
         Raises:
-            DecryptionError: no key of the ring opens it.
+            DecryptionError: no key of the ring decrypts it.
         """
         try:
             envelope = self._oldest_first.decrypt(ciphertext.encode())
@@ -127,12 +127,12 @@ class Keyring(Unpickled):
 
 
 def new_key() -> str:
-    """A new random Fernet key, as ``REGISTRY_FERNET_KEYS`` takes it."""
+    """Generate a random Fernet key in the format of ``REGISTRY_FERNET_KEYS``."""
     return Fernet.generate_key().decode()
 
 
 def new_store_secret() -> bytes:
-    """32 random bytes for keyed digests; they stay the same when encryption keys are rotated."""
+    """Generate 32 random bytes for keyed digests; rotating encryption keys does not change them."""
     return secrets.token_bytes(32)
 
 

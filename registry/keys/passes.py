@@ -1,8 +1,8 @@
 """Passes of the local sign-in: the one-time link on the console, and the cookie that it is exchanged for.
 
-Both are Fernet tokens that say who, as what and since when. Their key, of which the name of the links' host is made as
-well, is a file beside the dashboard's own store: whoever can read it is on this machine as the dashboard's owner
-anyway, and losing it only signs people out.
+Both are Fernet tokens that contain the name, the role and the time of issue. Their key, from which the host name in the
+links is derived, is a file beside the dashboard's own store: only the dashboard's owner on this machine can read it,
+and losing it only signs people out.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Kind = Literal["link", "session"]
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Who a pass was made out to; ``id`` tells it from every other."""
+    """The actor that a pass was issued to; ``id`` is unique to the pass."""
 
     actor: Actor
     id: str
 
 
 class Passes:
-    """Makes and reads passes with the key in ``folder``, which is made when it is missing."""
+    """Issues and reads passes with the key in ``folder``; the key file is created if it is missing."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.spent = Spent(folder / SPENT_FOLDER, clock)
@@ -52,21 +52,21 @@ class Passes:
 
     @property
     def cookie_name(self) -> str:
-        """Browsers do not tell the ports of a host apart: a name of its own for each key keeps two dashboards apart."""
+        """Derived from the key: browsers share cookies between the ports of a host, and so between two dashboards."""
         return "registry-" + hashlib.sha256(b"registry cookie" + self._key()).hexdigest()[:8]
 
     @property
     def host(self) -> str:
-        """The name of this machine that links lead to. Browsers send its cookies to all of its ports, and so to other
-        programs: but only those can lead a browser there that know the name, which nobody can guess."""
+        """The host name in the links, which resolves to this machine. Browsers send its cookies to all of its ports,
+        and so to other programs; but these cannot guess the name, and so cannot lead a browser there."""
         return f"registry-{hashlib.sha256(b'registry host' + self._key()).hexdigest()[:16]}.localhost"
 
     def issue(self, kind: Kind, actor: Actor) -> str:
-        """A new pass for this actor.
+        """Issue a pass to this actor.
 
         Raises:
-            ForbiddenError: the role is none of people.
-            SettingsError: the key file cannot be read or made.
+            ForbiddenError: the role is not one of `PEOPLE`.
+            SettingsError: the key file cannot be read or created.
         """
         if actor.role not in PEOPLE:
             raise ForbiddenError(f"People sign in as {', '.join(PEOPLE)}.")
@@ -75,7 +75,7 @@ class Passes:
         return self._fernet().encrypt_at_time(text.encode(), int(self._clock())).decode()
 
     def read(self, kind: Kind, token: str, seconds: int) -> Pass | None:
-        """The pass in a token, None if it is not one of ours and of this kind, or was made more than `seconds` ago."""
+        """The pass in a token; None if it is not ours, of another kind, or was issued more than `seconds` ago."""
         try:
             text = self._fernet().decrypt_at_time(token.encode(), seconds, int(self._clock()))
         except InvalidToken:
@@ -86,7 +86,7 @@ class Passes:
         return Pass(Actor(content["name"], content["role"], via="local"), content["id"])
 
     def redeem(self, token: str) -> Actor | None:
-        """Who a link was made out to, once: None if it was used before, is too old, or is not one of ours."""
+        """Use up a link and return its actor; None if it was used before, has expired, or is not ours."""
         link = self.read("link", token, LINK_MINUTES * 60)
         return link.actor if link and self.spent.add(link.id) else None
 
@@ -108,14 +108,14 @@ class Passes:
 
 
 class Spent:
-    """Remembers what must not be accepted again, used links and ended sign-ins, over restarts: a file for each id."""
+    """Revoked ids, one file each, so that they survive a restart."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._clock = clock
 
     def add(self, id: str) -> bool:
-        """Remember an id; False if it was remembered before.
+        """Revoke an id; return False if it was revoked before.
 
         Raises:
             SettingsError: the folder cannot be written to.
@@ -132,10 +132,10 @@ class Spent:
         return True
 
     def prepare(self) -> None:
-        """Make the folder where it is missing.
+        """Create the folder if it is missing, and check that it is writable.
 
         Raises:
-            SettingsError: it cannot be written to, so that nothing could be remembered.
+            SettingsError: it cannot be written to.
         """
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,6 +155,6 @@ class Spent:
     def _forget_old(self) -> None:
         oldest = self._clock() - _FORGET_AFTER
         for path in self._folder.iterdir():
-            with suppress(FileNotFoundError):  # another process forgets it, too
+            with suppress(FileNotFoundError):  # another process has deleted it already
                 if path.stat().st_mtime < oldest:
                     path.unlink()

@@ -1,4 +1,4 @@
-"""What comes out about the encryption keys: frozen records, none of which can hold a secret."""
+"""Records about the encryption keys: frozen, and never with a secret."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """Whether the configured encryption keys fit this store. ``message`` says what to do when they do not."""
+    """Whether the configured encryption keys belong to this store. If not, ``message`` says what to do."""
 
     ok: bool
     message: str = ""
@@ -15,12 +15,12 @@ class KeyStatus:
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """What one encryption key made that is stored now.
+    """The stored secrets that one encryption key encrypted.
 
     Attributes:
-        key_id: names the key, without telling anything about it.
-        position: its place in ``REGISTRY_FERNET_KEYS``, where 1 encrypts; None where it is not configured.
-        api_keys: how many API keys it encrypted.
+        key_id: identifies the key and reveals nothing about it.
+        position: its place in ``REGISTRY_FERNET_KEYS``; 1 is the key that encrypts, None one that is not configured.
+        api_keys: the number of API keys that it encrypted.
         store_secret: whether it encrypted the store's own secret.
     """
 
@@ -32,13 +32,13 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True)
 class RotationReport:
-    """Outcome of encrypting the stored API keys anew.
+    """Outcome of re-encrypting the stored API keys.
 
     Attributes:
-        key_id: names the key that encrypts from now on.
-        rotated: how many API keys were encrypted anew.
-        already_current: how many were encrypted with this key before.
-        unreadable: names of the models whose API key no configured key opens; it was left as it is.
+        key_id: identifies the key that encrypts from now on.
+        rotated: the number of API keys that were re-encrypted.
+        already_current: the number that was encrypted with this key before.
+        unreadable: names of the models whose API key no configured key decrypts; it was left unchanged.
     """
 
     key_id: str

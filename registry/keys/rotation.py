@@ -1,9 +1,9 @@
-"""Rotation: what another key of the ring encrypted is encrypted anew with the first, while everything keeps running.
+"""Re-encrypts stored API keys with the first key, without downtime.
 
-All is read at once, in the order in which it lies on the disk. A batch is encrypted without a lock, and written only
-where the ciphertext is still the one that was read, so an edit in between is kept. The column that names the key tells
-what is left to do after a kill. The last batch commits together with the audit entry: as long as there is no entry,
-there is something left, and the next run writes it.
+All rows are read at once, in the order on disk. A batch is encrypted without a lock, and each ciphertext replaced only
+if it is still the one that was read, so concurrent edits are kept. After a kill, the column that names the key shows
+what is left to do. The last batch commits together with the audit entry: while there is no entry, something is left,
+and the next run writes the entry.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _REPLACE = (
 
 
 def rotate(store: Store, vault: Vault, actor: Actor, progress: Progress | None = None) -> RotationReport:
-    """Encrypt anew whatever is not encrypted with the first key: see `registry.client.Registry.rotate_keys`."""
+    """Re-encrypt what is not encrypted with the first key: see `registry.client.Registry.rotate_keys`."""
     keyring = vault.keyring
     with store.read() as session:
         vault.secret(session)
@@ -48,13 +48,13 @@ def rotate(store: Store, vault: Vault, actor: Actor, progress: Progress | None =
     for start in range(0, max(len(rows), 1), BATCH):
         batch = rows[start : start + BATCH]
         done = start + len(batch)
-        anew = _encrypted_anew(keyring, batch)
+        replacements = _reencrypted(keyring, batch)
         if done < len(rows):
             with store.note() as session:
-                rotated += _replace(session, anew)
+                rotated += _replace(session, replacements)
         else:
             with changing(store, actor) as change:
-                rotated += _replace(change.session, anew)
+                rotated += _replace(change.session, replacements)
                 report = _finish(change, keyring, rotated, current)
         if progress is not None and batch:
             progress(done, len(rows))
@@ -62,7 +62,7 @@ def rotate(store: Store, vault: Vault, actor: Actor, progress: Progress | None =
 
 
 def uses(store: Store, vault: Vault) -> tuple[KeyUse, ...]:
-    """What each key made: those of the ring in its order, then those that it does not hold."""
+    """How many stored secrets each encryption key encrypted: configured keys in order, then any others."""
     with store.read() as session:
         counts = _counts(session)
         secret = session.scalars(select(StoreRow.secret_key_id)).one()
@@ -76,12 +76,12 @@ def uses(store: Store, vault: Vault) -> tuple[KeyUse, ...]:
 
 
 def _finish(change: Change, keyring: Keyring, rotated: int, current: int) -> RotationReport:
-    """Inside the transaction of the last batch: take what was saved with another key since, the secret, the entry."""
+    """In the transaction of the last batch: re-encrypt keys saved since, and the secret, and write the entry."""
     session = change.session
     rows = session.execute(_outdated(keyring)).all()
-    anew = _encrypted_anew(keyring, rows)
-    rotated += _replace(session, anew)
-    opened = {each["model"] for each in anew}
+    replacements = _reencrypted(keyring, rows)
+    rotated += _replace(session, replacements)
+    opened = {each["model"] for each in replacements}
     unreadable = tuple(row.name for row in rows if row.id not in opened)
     head = session.scalars(select(StoreRow)).one()
     is_behind = head.secret_key_id != keyring.key_id
@@ -95,7 +95,7 @@ def _finish(change: Change, keyring: Keyring, rotated: int, current: int) -> Rot
 
 
 def _counts(session: Session) -> dict[str, int]:
-    """How many API keys each encryption key made."""
+    """How many API keys each encryption key encrypted."""
     statement = (
         select(ModelRow.api_key_id, func.count()).where(ModelRow.api_key_id.is_not(None)).group_by(ModelRow.api_key_id)
     )
@@ -107,20 +107,20 @@ def _outdated(keyring: Keyring) -> Select[str, str, str | None]:
     return select(*columns).where(ModelRow.api_key_id != keyring.key_id)
 
 
-def _encrypted_anew(keyring: Keyring, rows: Sequence[Stored]) -> list[dict[str, Any]]:
-    """Parameters of `_REPLACE`, without the rows that no key opens."""
-    anew = []
+def _reencrypted(keyring: Keyring, rows: Sequence[Stored]) -> list[dict[str, Any]]:
+    """Parameters of `_REPLACE`, without the rows that no key decrypts."""
+    replacements = []
     for model, _, old in rows:
         try:
             new = keyring.rotate(old or "")
         except DecryptionError:
             continue
-        anew.append({"model": model, "old": old, "new": new, "new_id": keyring.key_id})
-    return anew
+        replacements.append({"model": model, "old": old, "new": new, "new_id": keyring.key_id})
+    return replacements
 
 
-def _replace(session: Session, anew: Sequence[dict[str, Any]]) -> int:
-    """Write those whose ciphertext is still the one that was read, and say how many they were."""
-    if not anew:
+def _replace(session: Session, replacements: Sequence[dict[str, Any]]) -> int:
+    """Replace each ciphertext that is still the one that was read; return how many were replaced."""
+    if not replacements:
         return 0
-    return session.connection().execute(_REPLACE, anew).rowcount
+    return session.connection().execute(_REPLACE, replacements).rowcount

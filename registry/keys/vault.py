@@ -1,6 +1,6 @@
-"""The vault: opens and seals the API keys in rows, and knows the store's own secret.
+"""The vault: encrypts and decrypts the API keys in rows, and the store's own secret.
 
-It alone knows what it means that no encryption key is configured, or that those are another store's.
+It alone handles missing encryption keys, and keys of another store.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from registry.store.store import Store
 from registry.store.tables import ModelRow, StoreRow
 
 MIN_MARKED: Final = 16
-"""Characters of a key that gets a fingerprint."""
+"""Minimum length, in characters, of a key that gets a fingerprint."""
 _NO_KEYRING = (
     "No encryption key is configured: saved API keys cannot be used, nor new ones saved. "
-    "Restore the key file, or set REGISTRY_FERNET_KEYS to the keys that this store was made with."
+    "Restore the key file, or set REGISTRY_FERNET_KEYS to the keys that this store was created with."
 )
 _UNTIED = (
     "The store is not tied to any encryption keys yet. Set REGISTRY_FERNET_KEYS and run: python -m registry migrate"
 )
 _OTHER_STORES = (
     "The configured encryption keys are not the keys of this store. Set REGISTRY_FERNET_KEYS to the keys "
-    "it was made with; until then saved API keys cannot be used, nor new ones saved."
+    "it was created with; until then saved API keys cannot be used, nor new ones saved."
 )
 
 
 class Vault(Unpickled):
-    """Opens and seals with a keyring.
+    """Encrypts and decrypts with a keyring.
 
     Args:
-        keyring: the configured encryption keys; None where there are none.
+        keyring: the configured encryption keys; None if there are none.
     """
 
     def __init__(self, keyring: Keyring | None) -> None:
@@ -61,11 +61,11 @@ class Vault(Unpickled):
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """Names the configured keys, the one that encrypts first."""
+        """Ids of the configured keys; the first one encrypts."""
         return self._keyring.key_ids if self._keyring else ()
 
     def adopt(self, store: Store) -> None:
-        """Give a new store its secret. A store that has one keeps it, and nothing happens without a keyring."""
+        """Give a new store its secret. A store that has one keeps it; without a keyring, nothing is done."""
         if self._keyring is None:
             return
         with store.read() as session:
@@ -78,7 +78,7 @@ class Vault(Unpickled):
                 row.secret, row.secret_key_id = sealed.ciphertext, sealed.key_id
 
     def secret(self, session: Session) -> bytes:
-        """The store's own secret, for keyed digests: it opens only with the keys of this store.
+        """The store's own secret, for keyed digests. Only the keys of this store decrypt it.
 
         Raises:
             SettingsError: no encryption key is configured.
@@ -94,13 +94,13 @@ class Vault(Unpickled):
             raise DecryptionError(_OTHER_STORES) from None
 
     def seal(self, session: Session, row: ModelRow, key: SecretStr | None) -> bool:
-        """Put a key into a row with its fingerprint, or take it out, and tell whether another was put in.
+        """Set a row's key and its fingerprint, or clear both; return whether a different key was set.
 
-        The same key typed again keeps its ciphertext: nothing changed.
+        If the key is the stored one, the ciphertext stays, and nothing changes.
 
         Raises:
             SettingsError: no encryption key is configured.
-            DecryptionError: the keys are not those of this store: nobody else could open what they made.
+            DecryptionError: the keys are not those of this store: its other processes could not decrypt the result.
         """
         if key is None:
             row.api_key = row.api_key_id = row.api_key_print = None
@@ -113,26 +113,26 @@ class Vault(Unpickled):
         return True
 
     def mark(self, session: Session, row: ModelRow, key: SecretStr) -> None:
-        """Put its fingerprint beside the key in a row that was saved before there were any.
+        """Add the missing fingerprint of a row's key, which was saved before fingerprints existed.
 
         Args:
-            key: that in the row, which was opened for another reason: none is opened for this.
+            key: the row's key, which the caller has decrypted anyway.
         """
         if row.api_key_print is None:
-            with suppress(DecryptionError):  # the store's secret is wrapped by a key that is not configured
+            with suppress(DecryptionError):  # the store's secret is encrypted with a key that is not configured
                 row.api_key_print = _fingerprint(self.secret(session), key)
 
     def open(self, row: ModelRow) -> SecretStr | None:
-        """The key in a row, None where it has none.
+        """The decrypted key of a row; None if it has none.
 
         Raises:
             SettingsError: no encryption key is configured.
-            DecryptionError: no configured key opens it, or it was entered for another model, provider or endpoint.
+            DecryptionError: no configured key decrypts it, or it was entered for another model, provider or endpoint.
         """
         return None if row.api_key is None else self.keyring.open(row.api_key, key_scope(row))
 
     def readable(self, row: ModelRow) -> SecretStr | None:
-        """As `open`, but None where the key cannot be opened, and so not be compared."""
+        """As `open`, but None if the key cannot be decrypted."""
         try:
             return self.open(row)
         except (DecryptionError, SettingsError):
@@ -140,8 +140,8 @@ class Vault(Unpickled):
 
 
 def _fingerprint(secret: bytes, key: SecretStr) -> str | None:
-    """The same for the same key, in every model and whatever encrypts it. A short key gets none: it could be guessed
-    by whoever knows the store's secret."""
+    """The fingerprint of a key, independent of the model and the encryption key. A short key gets none: an attacker who
+    knows the store's secret could guess it."""
     text = key.get_secret_value()
     if len(text) < MIN_MARKED:
         return None

@@ -1,4 +1,4 @@
-"""What changes: models, the default of each type, the knowledge bases that use them, and tests of models.
+"""The use cases of models: editing and testing them, the default of each type, and the bindings of knowledge bases.
 
 May import `registry.proxy`, `registry.probe`, `registry.keys`, `registry.audit`, `registry.store`, `registry.catalog`,
 `registry.actors`, `registry.errors`, `registry.records` and `registry.secrecy`. It never calls the proxy.

@@ -1,4 +1,4 @@
-"""The default model of each type: a pointer, which the schema lets stand on an active model of that type only.
+"""The default model of each type: a pointer; the schema ensures that it refers to an active model of that type.
 
 Nothing here commits.
 """
@@ -17,7 +17,7 @@ from registry.store.tables import DefaultRow, ModelRow
 
 
 def make(change: Change, row: ModelRow) -> None:
-    """Make a model the default of its type, in place of the one before.
+    """Make a model the default of its type, in place of the current one.
 
     Raises:
         InactiveModelError: it is not active.
@@ -38,12 +38,12 @@ def make(change: Change, row: ModelRow) -> None:
     change.log(Action.MODEL_SET_DEFAULT, editing.target(row), {"default": (before, row.name)})
 
 
-def wish(change: Change, row: ModelRow, wanted: bool | None) -> None:
-    """Do what an edit says of it, if anything.
+def apply(change: Change, row: ModelRow, wanted: bool | None) -> None:
+    """Apply the edit's `is_default`; None leaves the default unchanged.
 
     Raises:
-        InactiveModelError: it should become the default and is not active.
-        DefaultModelError: it is the default and should no longer be, with none in its place.
+        InactiveModelError: ``wanted`` is True, but the model is not active.
+        DefaultModelError: ``wanted`` is False, but the model is the default: another one must replace it.
     """
     if wanted:
         make(change, row)
@@ -54,7 +54,7 @@ def wish(change: Change, row: ModelRow, wanted: bool | None) -> None:
 
 
 def clear(change: Change, kind: ModelType) -> None:
-    """Leave a type without a default."""
+    """Clear the default of a type, if there is one."""
     session = change.session
     pointer = session.get(DefaultRow, kind.value)
     if pointer is not None:
@@ -66,6 +66,6 @@ def clear(change: Change, kind: ModelType) -> None:
 
 
 def _name(session: Session, pointer: DefaultRow) -> str | None:
-    """The name of the default, None where an edit by SQL made it point to nothing."""
+    """The name of the default; None if an edit by SQL made the pointer dangle."""
     row = session.get(ModelRow, pointer.model_ref)
     return row.name if row else None

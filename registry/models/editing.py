@@ -1,4 +1,4 @@
-"""What an edit does to a model: merging it, filling the row, finishing it, and telling what changed.
+"""Applies an edit to a model: merges it, fills the row, checks the result, and logs what changed.
 
 Nothing here commits.
 """
@@ -31,10 +31,10 @@ from registry.store.tables import ModelRow, ModelStateRow
 def merged(
     row: ModelRow, given: Mapping[str, Any], parse: Callable[..., ModelCreate] = validation.parse_create
 ) -> ModelCreate:
-    """The whole model as the edit would leave it, checked by ``parse``.
+    """The whole model after the edit, checked by ``parse``.
 
     Raises:
-        InvalidModelError: ``fields`` says what is wrong where.
+        InvalidModelError: ``fields`` gives the reason for each refused field.
         EndpointChangedError: the stored key would go to another origin or provider.
     """
     provider = given.get("provider", row.provider)
@@ -64,7 +64,7 @@ def merged(
 
 
 def fill(row: ModelRow, spec: ModelCreate) -> None:
-    """Write a checked model into its row; the key is sealed and put by the caller."""
+    """Write a checked model into its row; the caller sets the key."""
     row.provider, row.name, row.name_key = spec.provider, spec.name, name_key(spec.name)
     row.model_id, row.api_endpoint = spec.model_id, spec.api_endpoint
     row.connection, row.config, row.status = dict(spec.connection), dict(spec.config), spec.status.value
@@ -74,7 +74,7 @@ def refuse_taken_name(session: Session, row: ModelRow) -> None:
     """Make sure that no other model has the row's name.
 
     Raises:
-        AlreadyExistsError: one has.
+        AlreadyExistsError: another model has it.
     """
     other = session.scalars(select(ModelRow).where(ModelRow.name_key == row.name_key, ModelRow.id != row.id)).first()
     if other is not None:
@@ -92,15 +92,15 @@ def save(
     *,
     is_key_replaced: bool = False,
 ) -> bool:
-    """Finish an edit, and tell whether it changed anything.
+    """Finish an edit; return whether it changed anything.
 
     Args:
-        before: the row as `rows.described` told it, of the contract the same.
-        is_key_replaced: another key was put in the place of one; where neither has a fingerprint, this alone tells.
+        before: `rows.described` of the row before the edit; ``old_contract`` is its contract then.
+        is_key_replaced: the key was replaced by a different one; needed where neither has a fingerprint.
 
     Raises:
-        ContractError: KBs hold vectors that were made under the contract before.
-        DefaultModelError: it is the default of its type, and would not be active.
+        ContractError: KBs store vectors that were made under the old contract, which the edit would change.
+        DefaultModelError: the model is the default of its type and would no longer be active.
     """
     session, after = change.session, rows.described(row)
     changes = diff(before, after)
@@ -113,10 +113,10 @@ def save(
         fixed = ("provider", "model_id", *(f"config.{name}" for name in rows.CONTRACT_FIELDS))
         raise ContractError(
             f"The vectors that “{row.name}” made for {_count(users)} would no longer fit: its provider, model id, "
-            "dimensions, normalization and distance metric stay as they are. Register another model instead.",
+            "dimensions, normalization and distance metric cannot change. Register another model instead.",
             users,
             fields={
-                path: "Stays as it is: knowledge bases hold vectors made with it." for path in fixed if path in changes
+                path: "Cannot change: knowledge bases hold vectors made with it." for path in fixed if path in changes
             },
         )
     if row.status != Status.ACTIVE and row.id in default_ids(session):
@@ -133,14 +133,14 @@ def save(
 
 
 def _carry_test_along(session: Session, row: ModelRow) -> None:
-    """What is called stays the same: a test of this version is one of the next, too."""
+    """Make the test of this version count for the next: the fields that affect the call are the same."""
     state = session.get(ModelStateRow, row.id)
     if state is not None and state.test_version == row.version:
         state.test_version = row.version + 1
 
 
 def target(row: ModelRow) -> Target:
-    """A model as an audit entry names it."""
+    """A model as the target of an audit entry."""
     return Target(TargetKind.MODEL, row.id, row.name)
 
 

@@ -1,4 +1,4 @@
-"""Knowledge bases: which models they are bound to, and what that forbids."""
+"""Knowledge bases: the models they are bound to, and the rules that follow from that."""
 
 from __future__ import annotations
 
@@ -83,23 +83,23 @@ class KnowledgeBases:
         reindexed: bool = False,
         actor: Actor = BOUND,
     ) -> KnowledgeBase:
-        """Bind a knowledge base to models; None unbinds a type, what is left out stays as it is.
+        """Bind a knowledge base to models; None unbinds a type, an omitted type does not change.
 
         Args:
-            id: the KB code's own id, at most 255 characters.
-            name: needed the first time.
-            reindexed: all vectors of the KB were made anew (or there are none): only then may its embedding contract
+            id: chosen by the KB code, at most 255 characters.
+            name: required the first time, at most 255 characters.
+            reindexed: all vectors of the KB were recomputed (or there are none). Only then can its embedding contract
                 change.
 
         Raises:
-            InvalidInputError: an argument is unusable, or a model has another type.
+            InvalidInputError: an argument is invalid, or a model has another type.
             NotFoundError: there is no such model.
             InactiveModelError: a model that is not bound yet is not active.
             ContractError: vectors of two contracts would mix.
         """
         key = validation.check_text("id", arguments.knowledge_base("id", id))
         reindexed = arguments.flag("reindexed", reindexed)
-        wishes = {ModelType.EMBEDDING: embedding, ModelType.GENERATION: generation, ModelType.NER: ner}
+        choices = {ModelType.EMBEDDING: embedding, ModelType.GENERATION: generation, ModelType.NER: ner}
         with changing(self._store, actor) as change:
             session = change.session
             row = session.get(KnowledgeBaseRow, key)
@@ -112,9 +112,9 @@ class KnowledgeBases:
                 row.name = validation.check_text("name", "" if name is None else name)
             row.updated_at = change.at if is_new else row.updated_at
             session.flush()
-            for kind, wish in wishes.items():
-                if not isinstance(wish, _Unset):
-                    _bind(session, row, kind, wish, reindexed=reindexed)
+            for kind, choice in choices.items():
+                if not isinstance(choice, _Unset):
+                    _bind(session, row, kind, choice, reindexed=reindexed)
             delta = diff(before, _described(session, row))
             if delta:
                 row.updated_at = change.at
@@ -125,7 +125,7 @@ class KnowledgeBases:
 
     @changes(Role.ADMIN, Role.SERVICE)
     def remove(self, id: KnowledgeBaseRef, *, actor: Actor = BOUND) -> None:
-        """Forget a knowledge base and its bindings. Its models stay.
+        """Remove a knowledge base and its bindings. Its models stay.
 
         Raises:
             NotFoundError: there is no such knowledge base.
@@ -140,42 +140,44 @@ class KnowledgeBases:
             change.log(Action.KNOWLEDGE_BASE_REMOVE, _target(row), delta)
 
 
-def move_bindings(change: Change, old: ModelRow, heir: ModelRow, users: Sequence[KnowledgeBase]) -> None:
+def move_bindings(change: Change, old: ModelRow, new: ModelRow, users: Sequence[KnowledgeBase]) -> None:
     """Move all KBs from one model to another, inside the caller's transaction.
 
     Raises:
         InvalidInputError: both are the same model.
-        InactiveModelError: the heir is not active.
-        ContractError: it has another type, or another embedding contract.
+        InactiveModelError: the new model is not active.
+        ContractError: the new model has another type, or another embedding contract.
     """
-    if heir.id == old.id:
+    if new.id == old.id:
         raise InvalidInputError({"reassign_to": "Choose another model than the one to delete."})
-    if heir.status != Status.ACTIVE:
-        raise InactiveModelError(f"“{heir.name}” is {heir.status}: only an active model can take over.")
-    if heir.type != old.type:
-        raise ContractError(f"“{heir.name}” is a model for {heir.type}, not for {old.type}.", users)
-    if contract(heir) != contract(old):
+    if new.status != Status.ACTIVE:
+        raise InactiveModelError(f"“{new.name}” is {new.status}: only an active model can take over.")
+    if new.type != old.type:
+        raise ContractError(f"“{new.name}” is a model for {new.type}, not for {old.type}.", users)
+    if contract(new) != contract(old):
         raise ContractError(
-            f"“{heir.name}” makes other vectors than “{old.name}”. An embedding model is replaced only by one of the "
+            f"“{new.name}” makes other vectors than “{old.name}”. An embedding model is replaced only by one of the "
             "same provider, model id, dimensions, normalization and distance metric.",
             users,
         )
     session = change.session
     for binding in session.scalars(select(BindingRow).where(BindingRow.model_ref == old.id)).all():
-        binding.model_ref = heir.id
+        binding.model_ref = new.id
     for base in session.scalars(select(KnowledgeBaseRow).where(KnowledgeBaseRow.id.in_([u.id for u in users]))).all():
         base.updated_at = change.at
         session.flush()
-        change.log(Action.KNOWLEDGE_BASE_REASSIGN, _target(base), {old.type: (old.name, heir.name)})
+        change.log(Action.KNOWLEDGE_BASE_REASSIGN, _target(base), {old.type: (old.name, new.name)})
 
 
 def _target(row: KnowledgeBaseRow) -> Target:
     return Target(TargetKind.KNOWLEDGE_BASE, row.id, row.name)
 
 
-def _bind(session: Session, base: KnowledgeBaseRow, kind: ModelType, wish: ModelRef | None, *, reindexed: bool) -> None:
+def _bind(
+    session: Session, base: KnowledgeBaseRow, kind: ModelType, choice: ModelRef | None, *, reindexed: bool
+) -> None:
     binding = _bindings(session, base.id).get(kind.value)
-    model = fetch(session, wish, argument=kind.value) if wish is not None else None
+    model = fetch(session, choice, argument=kind.value) if choice is not None else None
     if model is None and binding is None:
         return
     if model is not None:
@@ -212,7 +214,7 @@ def _check_contract(
 
 
 def _maker(contract: Mapping[str, Any]) -> str:
-    """What made vectors under a contract, as far as it can be read."""
+    """The model id and provider of a contract, as far as they can be read."""
     parts = [contract.get(part) for part in ("model_id", "provider")] if isinstance(contract, dict) else []
     texts = [part for part in parts if isinstance(part, str)]
     return " of ".join(texts) if len(texts) == 2 else "a model that cannot be read any more"
@@ -236,7 +238,7 @@ def _described(session: Session, row: KnowledgeBaseRow) -> dict[str, Any]:
 def _row(session: Session, id: str) -> KnowledgeBaseRow:
     row = session.scalars(select(KnowledgeBaseRow).where(rows.equals(KnowledgeBaseRow.id, id))).one_or_none()
     if row is None:
-        raise NotFoundError("There is no such knowledge base. It is known here once it has been bound to a model.")
+        raise NotFoundError("There is no such knowledge base. It appears here once it has been bound to a model.")
     return row
 
 

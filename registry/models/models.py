@@ -42,7 +42,7 @@ from registry.store.rows import MOST_VERSIONS, bases_using, contract, default_id
 from registry.store.store import Store
 from registry.store.tables import DefaultRow, ModelRow
 
-_UNTOLD: Final[dict[str, Any]] = {
+_HIDDEN_FROM_VIEWERS: Final[dict[str, Any]] = {
     "in_step": True,
     "proxy_message": "",
     "test_ok": None,
@@ -51,7 +51,7 @@ _UNTOLD: Final[dict[str, Any]] = {
     "test_at": None,
     "test_is_current": False,
 }
-"""What a viewer's rows say of proxy and tests: messages may tell of endpoints."""
+"""The fields about proxy and tests as viewers get them: the real messages can name endpoints."""
 
 
 class Models:
@@ -81,7 +81,8 @@ class Models:
         """One model, by its id or its name.
 
         Raises:
-            NotFoundError: there is none, or the actor may not see it.
+            NotFoundError: there is none, or the actor's role does not see it.
+            StoredValueError: the model's row cannot be read.
         """
         with self._store.read() as session:
             return self._record(fetch(session, id_or_name, self._visible()), default_ids(session))
@@ -133,7 +134,7 @@ class Models:
 
         Raises:
             InvalidInputError: there is no such type.
-            StoredValueError: the model cannot be read.
+            StoredValueError: the model's row cannot be read.
         """
         kind = arguments.member(ModelType, "type", type)
         pointer = select(DefaultRow.model_ref).where(DefaultRow.type == kind.value).scalar_subquery()
@@ -149,7 +150,7 @@ class Models:
 
     @reads(*READERS)
     def reassignment(self, id_or_name: ModelRef) -> Reassignment:
-        """The KBs that use a model, and the active models that could take them over.
+        """The KBs that use a model, and the active models that can replace it for them.
 
         Raises:
             NotFoundError: there is no such model.
@@ -170,11 +171,11 @@ class Models:
         """Register a model; with ``is_default`` it becomes the default of its type.
 
         Args:
-            tested: what `test` found of exactly this model, to be remembered with it. A result of another call, or of
-                another process, is not believed.
+            tested: the result that `test` returned for exactly this model, to save with it. A result of another call,
+                or of another process, is ignored.
 
         Raises:
-            InvalidModelError: ``fields`` says what is wrong where.
+            InvalidModelError: ``fields`` gives the reason for each refused field.
             UnsafeEndpointError: the outbound policy refuses its endpoint.
             AlreadyExistsError: another model has this name.
             SettingsError: it has a key and no encryption key is configured.
@@ -206,24 +207,25 @@ class Models:
         tested: TestResult | None = None,
         actor: Actor = BOUND,
     ) -> Model:
-        """Change what is given only: ``config`` and ``connection`` are merged, None clears a key or endpoint.
+        """Change only the given fields: ``config`` and ``connection`` are merged, None clears a key or endpoint.
 
-        Saving without a change changes nothing, not even the version.
+        An edit without effect changes nothing, not even the version.
 
         Args:
             version: of the model as the caller read it.
-            tested: what `test` found of the model with exactly this edit, to be remembered with it; see `create`.
+            tested: the result that `test` returned for exactly this edit, to save with the model; see `create`.
 
         Raises:
             NotFoundError: there is no such model.
-            StaleVersionError: somebody else changed it since.
-            InvalidModelError: ``fields`` says what is wrong where.
-            InvalidInputError: the version is no whole number.
+            StaleVersionError: another user changed it since.
+            InvalidModelError: ``fields`` gives the reason for each refused field.
+            InvalidInputError: the version is not a whole number.
             EndpointChangedError: the stored key was entered for another origin or provider: give a key.
             UnsafeEndpointError: the outbound policy refuses its endpoint.
             AlreadyExistsError: another model has this name.
             ContractError: KBs hold vectors that were made under the present contract.
-            DefaultModelError: it is the default, and could no longer be.
+            DefaultModelError: the model is the default and would no longer be active, or no longer be the default.
+            InactiveModelError: the edit makes it the default, but it is not active.
         """
         given = validation.parse_update(edit)
         version = arguments.whole("version", version, 1, MOST_VERSIONS)
@@ -232,7 +234,7 @@ class Models:
             row = fetch(session, id_or_name)
             if row.version != version:
                 raise StaleVersionError(
-                    f"“{row.name}” was changed by somebody else in the meantime. Load it again and repeat your edit."
+                    f"“{row.name}” was changed by another user in the meantime. Load it again and repeat your edit."
                 )
             whole = editing.merged(row, given)
             kept = None if "api_key" in given else self._vault.readable(row)
@@ -248,7 +250,7 @@ class Models:
             )
             if is_changed and kept is not None:
                 self._vault.mark(session, row, kept)
-            defaults.wish(change, row, given.get("is_default"))
+            defaults.apply(change, row, given.get("is_default"))
             testing.adopt(session, self._vault, row, tested)
             model = self._record(row, default_ids(session))
         return self._followed(model) if is_changed else model
@@ -274,7 +276,7 @@ class Models:
 
     @changes(Role.ADMIN)
     def set_default(self, id_or_name: ModelRef, *, actor: Actor = BOUND) -> Model:
-        """Make a model the default of its type, in place of the one before.
+        """Make a model the default of its type, in place of the current one.
 
         Raises:
             NotFoundError: there is no such model.
@@ -288,7 +290,7 @@ class Models:
 
     @changes(Role.ADMIN)
     def clear_default(self, type: ModelType | str, *, actor: Actor = BOUND) -> None:
-        """Leave a type without a default, on purpose. Nothing happens where there is none.
+        """Clear the default of a type; succeed if there is none.
 
         Raises:
             InvalidInputError: there is no such type.
@@ -301,16 +303,17 @@ class Models:
     def delete(self, id_or_name: ModelRef, *, reassign_to: ModelRef | None = None, actor: Actor = BOUND) -> Deletion:
         """Delete a model. With ``reassign_to``, all KBs that use it move to that model in the same transaction.
 
-        Where no KB uses it, that model must be one that could take them over all the same.
+        ``reassign_to`` must be a fitting model even if no KB uses the deleted one.
 
         Raises:
-            NotFoundError: there is no such model, or none to move to.
+            NotFoundError: there is no such model, or no model ``reassign_to``.
             InvalidInputError: the model to move to is the one to delete.
             DefaultModelError: it is the default of its type.
             InUseError: KBs use it and ``reassign_to`` is not given; ``knowledge_bases`` names them.
             InactiveModelError: the model to move to is not active.
             ContractError: the model to move to has another type or another embedding contract.
-            StoredValueError: the model to move to cannot be read. The one to delete need not be readable.
+            StoredValueError: the row of the model to move to cannot be read. That of the one to delete need not be
+                readable.
         """
         with changing(self._store, actor) as change:
             session = change.session
@@ -324,9 +327,9 @@ class Models:
             if users and reassign_to is None:
                 raise editing.in_use(row, users)
             if reassign_to is not None:
-                heir = fetch(session, reassign_to, argument="reassign_to")
-                move_bindings(change, row, heir, users)
-                context |= {"reassigned_to": heir.name} if users else {}
+                new = fetch(session, reassign_to, argument="reassign_to")
+                move_bindings(change, row, new, users)
+                context |= {"reassigned_to": new.name} if users else {}
             session.delete(row)
             session.flush()
             delta = diff(rows.described(row), {})
@@ -342,22 +345,21 @@ class Models:
         *,
         actor: Actor = BOUND,
     ) -> TestResult:
-        """Call a model once, for real, and say how far it came. The audit log keeps the result.
+        """Make one real call to a model and report how far it got. The result is written to the audit log.
 
-        Parameters that must be given when a model is saved may be missing here: dimensions are measured, and no other
-        one is needed for a call.
+        Parameters that are required for saving are optional here: dimensions are measured, and a call needs no others.
 
         Args:
-            model: a saved one, which remembers the result, or the fields of an unsaved one.
-            changes: an edit of the saved one that is not saved yet, as for `update`. It is tested with the stored key,
-                unless it brings one.
+            model: a saved model, with which the result is saved, or the fields of an unsaved one.
+            changes: an unsaved edit of the saved model, as for `update`. It is tested with the stored key, unless it
+                contains one.
 
         Returns:
-            what was found; give it to `create` or `update` as ``tested`` to have it remembered with what they save.
+            the result; pass it to `create` or `update` as ``tested`` to save it with the model.
 
         Raises:
             NotFoundError: there is no such model.
-            InvalidModelError: ``fields`` says what is wrong where.
+            InvalidModelError: ``fields`` gives the reason for each refused field.
             EndpointChangedError: the stored key was entered for another origin or provider: give a key.
             UnsafeEndpointError: the outbound policy refuses the endpoint.
             DecryptionError: the stored key cannot be read.
@@ -380,7 +382,7 @@ class Models:
 
     def _summaries(self, session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[ModelSummary]:
         found = rows.summaries(session, conditions)
-        return [replace(row, **_UNTOLD) for row in found] if self._is_viewer() else found
+        return [replace(row, **_HIDDEN_FROM_VIEWERS) for row in found] if self._is_viewer() else found
 
     def _is_viewer(self) -> bool:
         return self.actor is not None and self.actor.role is Role.VIEWER

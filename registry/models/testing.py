@@ -1,4 +1,4 @@
-"""Testing a model: what is called, with which key, and what is remembered of it. The call itself is in `probe`."""
+"""Testing a model: merges the edit, chooses the key, saves and logs the result. The call itself is in `probe`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from registry.store.store import Store
 from registry.store.tables import ModelRow, ModelStateRow
 
 UNSAVED = "unsaved"
-"""Stands for the id of a model that has none yet, in the audit log."""
+"""In the audit log, the id of a model that is not saved yet."""
 
 Edit = ModelUpdate | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Subject:
-    """What is tested. Without a repr: it holds the key."""
+    """The model under test. It has no repr, since it holds the key."""
 
     spec: ModelCreate
     id: str = UNSAVED
@@ -53,7 +53,7 @@ class Tester:
         self._carrier = carrier
 
     def test(self, actor: Actor, model: ModelRef | ModelCreate | Mapping[str, Any], edit: Edit | None) -> TestResult:
-        """Read, call, remember: no transaction is open while anything is sent."""
+        """Read the model, call it, save the result. No transaction is open during the call."""
         subject = self._saved(model, edit) if isinstance(model, ModelRef) else _unsaved(model, edit)
         spec = subject.spec
         self._policy.check(rows.origin_of(spec.provider, spec.api_endpoint))
@@ -70,7 +70,7 @@ class Tester:
         with self._store.read() as session:
             row = rows.fetch(session, model, argument="model")
             spec, as_saved = editing.merged(row, given, validation.parse_test), editing.merged(row, {})
-            is_edited = "api_key" in given or _called(spec) != _called(as_saved)
+            is_edited = "api_key" in given or _call_fields(spec) != _call_fields(as_saved)
             if row.api_key is not None and "api_key" not in given:
                 spec = spec.model_copy(update={"api_key": self._vault.open(row)})
                 validation.refuse_key_in_fields(spec, spec.api_key, given)
@@ -80,7 +80,7 @@ class Tester:
             return _Subject(spec, row.id, row.name, row.version, is_edited, is_served)
 
     def _remember(self, session: Session, subject: _Subject, result: TestResult) -> None:
-        """Keep the result with the model, unless it was changed or deleted while it was tested."""
+        """Save the result with the model, unless the model was changed or deleted during the test."""
         row = session.get(ModelRow, subject.id)
         if row is None or row.version != subject.version:
             return
@@ -105,12 +105,13 @@ def _unsaved(model: ModelCreate | Mapping[str, Any], edit: Edit | None) -> _Subj
     return _Subject(validation.parse_test(model, argument="model"))
 
 
-def _called(spec: ModelCreate) -> dict[str, Any]:
+def _call_fields(spec: ModelCreate) -> dict[str, Any]:
+    """The fields that affect the call."""
     return specs.called(specs.flat(spec.model_dump()))
 
 
 def adopt(session: Session, vault: Vault, row: ModelRow, tested: TestResult | None) -> None:
-    """Remember with a model a test that was made before it was saved, if it was of exactly what is saved now.
+    """Save with a model the result of a test that was made before saving, if it tested exactly what is saved now.
 
     Raises:
         InvalidInputError: ``tested`` is not the result of a test.
@@ -122,7 +123,7 @@ def adopt(session: Session, vault: Vault, row: ModelRow, tested: TestResult | No
     try:
         key = vault.open(row)
     except (DecryptionError, SettingsError):
-        return  # what it is called with cannot be compared
+        return  # the key cannot be compared
     if call.is_of(tested, rows.described(row), key) and not _has_later(session, row, tested):
         _put(session, row, tested)
 

@@ -1,4 +1,4 @@
-"""What came out of a connection test, in words for the administrator: one kind each, with what to do about it."""
+"""Classifies the outcome of a connection test and words it for the administrator, with what to do about it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MESSAGES: Final[Mapping[Kind, tuple[Stage, str]]] = {
     Kind.TIMEOUT: (
         Stage.ENDPOINT,
         "No answer within {seconds:g} seconds. Test again: a model may have to be loaded first. "
-        "If it stays so, check the endpoint and the server's load.",
+        "If it still fails, check the endpoint and the server's load.",
     ),
     Kind.REDIRECTED: (
         Stage.ENDPOINT,
@@ -31,7 +31,7 @@ MESSAGES: Final[Mapping[Kind, tuple[Stage, str]]] = {
     ),
     Kind.ELSEWHERE: (
         Stage.ENDPOINT,
-        "The call was meant to go to another address than the endpoint, so it was not sent. Look for a setting of "
+        "LiteLLM tried to call another address than the endpoint, so the call was not sent. Look for a setting of "
         "LiteLLM in the environment, such as USE_LITELLM_PROXY, and remove it.",
     ),
     Kind.NOT_SENT: (Stage.ENDPOINT, "LiteLLM did not send the call. Its message says why."),
@@ -99,7 +99,7 @@ MESSAGES: Final[Mapping[Kind, tuple[Stage, str]]] = {
 }
 
 UNQUOTED: Final = (Kind.WRONG_MASTER_KEY, Kind.NOT_REGISTERED)
-"""Where the proxy's own words add nothing, and tell part of its key."""
+"""Kinds whose message from the proxy is not shown: it adds nothing and contains part of the proxy's key."""
 
 _LIMITS = re.compile(r"No deployments available", re.I)
 _NOT_REGISTERED = re.compile(r"Invalid model name passed in model=", re.I)
@@ -134,7 +134,7 @@ _NOT_JSON = re.compile(
 
 
 def kind_of_answer(status: int, body: str) -> Kind:
-    """What an answer of a provider means, by its status and, where providers differ, its text."""
+    """Classify a provider's response by its status and, where providers differ, its text."""
     page = body.lstrip()[:1] == "<"
     if status in (401, 403):
         return _BY_STATUS[status]
@@ -152,7 +152,7 @@ def kind_of_answer(status: int, body: str) -> Kind:
 
 
 def kind_from_proxy(status: int, body: str) -> Kind:
-    """What an answer of the LiteLLM proxy means: its own refusal, or what it tells of the provider's."""
+    """Classify a response of the LiteLLM proxy: its own error, or the provider's error that it reports."""
     of_provider = "litellm." in body or "model group" in body.lower()
     if not of_provider:
         return _proxys_own(status, body)
@@ -166,12 +166,12 @@ def kind_from_proxy(status: int, body: str) -> Kind:
 
 
 def is_cooling_down(status: int, body: str) -> bool:
-    """Whether the proxy benches a model for some seconds after a failure, rather than the provider limiting calls."""
+    """Whether a 429 is the proxy's cool-down after a failure, rather than a rate limit of the provider."""
     return status == 429 and bool(_LIMITS.search(body))
 
 
 def words(body: str) -> str:
-    """The message in an error, as most providers write it, without what LiteLLM puts around it, however often."""
+    """The message in an error response, without the wrappers that LiteLLM adds, however many."""
     while True:
         try:
             whole = json.loads(body)
@@ -187,14 +187,14 @@ def words(body: str) -> str:
 
 
 def result(kind: Kind, latency_ms: int, details: Mapping[str, Any], **words: Any) -> TestResult:
-    """The outcome, with the message of its kind filled in with these words."""
-    stage, message = MESSAGES[kind]
-    told = message.format(**{"more": "", **words})
+    """The test result for a kind; ``words`` fill the placeholders in the kind's message."""
+    stage, template = MESSAGES[kind]
+    message = template.format(**{"more": "", **words})
     return TestResult(
         ok=kind is Kind.OK,
         stage=stage,
         kind=kind,
-        message=told,
+        message=message,
         latency_ms=latency_ms,
         details=FrozenDict(details),
     )

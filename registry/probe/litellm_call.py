@@ -1,8 +1,8 @@
-"""One call of a model by LiteLLM, and what its answer is worth, in a process that does nothing else.
+"""Makes one call of a model with LiteLLM and evaluates the response, in a process that does nothing else.
 
 The only file that imports litellm. LiteLLM's clients follow redirects and read addresses from the environment; here
-each call goes through `registry.probe.transport`, which does neither. It changes LiteLLM for its whole process, and
-reads whatever a provider answers: so it runs under `registry.probe.process`, never in a process of somebody else.
+each call goes through `registry.probe.transport`, which does neither. This patches LiteLLM for the whole process and
+parses untrusted responses: so it runs only in the processes of `registry.probe.process`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from registry.probe.transport import Exchange
 
 MOST_READ: Final = 64 * 1024
-"""Characters of an error or a reply that are looked at."""
+"""The number of characters of an error or a reply that are examined."""
 _PREVIEW: Final = 100
 _ASKS: Final = {
     ModelType.GENERATION: "Answer with the one word: ready",
     ModelType.NER: 'Name the persons and places in this text as JSON like {"persons": [], "places": []}, '
     "without any other word: Ada Lovelace was born in London.",
 }
-# for these LiteLLM calls the OpenAI SDK, which takes its HTTP client in another way
+# LiteLLM calls these with the OpenAI SDK, whose HTTP client is set in another way
 _BY_SDK: Final = {
     ModelType.EMBEDDING: ("openai", "azure", "mistral"),
     ModelType.GENERATION: ("openai", "azure", "dashscope"),
@@ -46,15 +46,16 @@ _BY_SDK: Final = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Call:
-    """What is called. Without a repr: the parameters hold the key.
+    """A call to make. It has no repr, since the parameters hold the key.
 
     Attributes:
-        params: what LiteLLM is given: ``model``, ``api_base``, ``api_key`` and what else the provider needs.
-        secrets: what must not be seen of the answer.
-        config: the model's own parameters, as far as a test is about them.
-        max_tokens: the longest answer that is asked for.
-        policy: the entries of the outbound policy, what is allowed and what is denied; None where it has no say, since
-            the proxy is called.
+        params: LiteLLM's arguments: ``model``, ``api_base``, ``api_key`` and the provider's other fields.
+        secrets: texts to remove from the response.
+        config: the model's parameters that a test checks.
+        max_tokens: the longest answer to request, in tokens.
+        seconds: the time limit.
+        policy: the entries of the outbound policy, allowed and denied; None if the proxy is called, to which it does
+            not apply.
     """
 
     type: str
@@ -72,7 +73,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """The answer to a call, or what came instead of it."""
+    """The response to a call, or the error."""
 
     answer: Any
     exchange: Exchange | None
@@ -85,7 +86,7 @@ class _Heard:
 
 
 def load() -> Iterator[None]:
-    """Import LiteLLM; then, at each step, what it loads no sooner than with a first call of a provider."""
+    """Import LiteLLM; then, at each step, load what LiteLLM loads only with the first call of a provider."""
     import litellm  # noqa: TID251 -- here
 
     litellm.telemetry = False
@@ -109,7 +110,7 @@ def _rest() -> Iterator[None]:
 
 
 def make(argument: Mapping[str, Any], say: Say) -> None:
-    """Call a model, and say of each exchange that there was one, and in the end what came of it: a `probe.Finding`."""
+    """Call a model; report the failure of each exchange, empty if none, and at the end the fields of a `Finding`."""
     call = Call(**argument)
     heard = _heard(call, lambda exchange: say(exchange.failure))
     is_cooling_down = diagnosis.is_cooling_down(heard.status, heard.said)
@@ -117,22 +118,22 @@ def make(argument: Mapping[str, Any], say: Say) -> None:
     say({**shared, **_found(call, heard)})
 
 
-def _heard(call: Call, tell: Callable[[Exchange], None]) -> _Heard:
+def _heard(call: Call, report: Callable[[Exchange], None]) -> _Heard:
     import httpx
 
     from registry.probe.transport import OneOrigin
 
     values = [value for value in call.params.values() if isinstance(value, str)]
     policy = Policy(*call.policy) if call.policy else None
-    transport = OneOrigin(endpoints.origin(call.params["api_base"]), policy, call.seconds, values, tell)
+    transport = OneOrigin(endpoints.origin(call.params["api_base"]), policy, call.seconds, values, report)
     answer, said = None, ""
     with httpx.Client(transport=transport, trust_env=False, follow_redirects=False, timeout=call.seconds) as client:
         try:
             answer = _asked(call, client)
-        except Exception as error:  # noqa: BLE001 -- LiteLLM raises of any kind
+        except Exception as error:  # noqa: BLE001 -- LiteLLM can raise any exception
             said = str(error)[:MOST_READ]
     sent = [exchange for exchange in transport.exchanges if exchange.failure != "elsewhere"] or transport.exchanges
-    if sent:  # what was sent and what came back tell more exactly what went wrong than LiteLLM's error
+    if sent:  # the response itself is more precise than LiteLLM's error
         said = sent[-1].body[:MOST_READ].decode("utf-8", "replace")
     return _Heard(answer, sent[-1] if sent else None, said, round(transport.seconds * 1000))
 
@@ -143,8 +144,8 @@ def _asked(call: Call, client: httpx.Client) -> Any:
     from litellm.caching.llm_caching_handler import LLMClientCache  # noqa: TID251 -- here
     from litellm.llms.custom_httpx import http_handler  # noqa: TID251 -- here
 
-    # some of LiteLLM's calls take no client and use one of the module's: the property that all of them read is the one
-    # place to put ours in
+    # some of LiteLLM's calls take no client and use one of the module's: the property that all of them read is the only
+    # place to set ours
     handler: Any = http_handler.HTTPHandler
     handler.client = handler.client.getter(lambda _: client)
     settings: Any = litellm
@@ -175,12 +176,12 @@ def _sdk_client(prefix: str, params: Mapping[str, Any], client: httpx.Client) ->
     import openai
 
     azure, kind = prefix == "azure", openai.AzureOpenAI if prefix == "azure" else openai.OpenAI
-    # LiteLLM sets two retries on the client of an embedding call even where it is told none
+    # LiteLLM sets two retries on the client of an embedding call even if max_retries is 0
     once = type("Once", (kind,), {"max_retries": property(lambda _: 0, lambda *_: None)})
     shared = {"api_key": params["api_key"], "http_client": client}
     if azure:
         made = once(azure_endpoint=params["api_base"], api_version=params["api_version"], **shared)
-        made._azure_ad_token = None  # one of the environment would be sent in the place of the key
+        made._azure_ad_token = None  # a token from the environment would be sent instead of the key
         return made
     return once(base_url=params["api_base"], organization=params.get("organization"), **shared)
 
@@ -198,7 +199,7 @@ def _kind(call: Call, heard: _Heard) -> Kind:
 
 
 def _found(call: Call, heard: _Heard) -> dict[str, Any]:
-    if heard.answer is None or heard.exchange is None:  # an answer from elsewhere says nothing
+    if heard.answer is None or heard.exchange is None:  # a response without an exchange is not from the endpoint
         return _failed(call, heard, _kind(call, heard))
     measure = _measured_vector if call.type == ModelType.EMBEDDING else _measured_text
     return measure(call, heard)
@@ -218,7 +219,7 @@ def _measured_vector(call: Call, heard: _Heard) -> dict[str, Any]:
         return {"kind": Kind.WRONG_DIMENSIONS, "details": details, "words": words}
     more = f": vectors of {len(vector):,} dimensions"
     if config["normalize"] and not math.isclose(norm, 1, abs_tol=0.01):
-        more += f". They come with the length {norm:g}, not 1: whoever stores them must normalize them"
+        more += f". They have the length {norm:g}, not 1: normalize them before storing them"
     return {"kind": Kind.OK, "details": details, "words": {"more": more}}
 
 
@@ -236,7 +237,7 @@ def _measured_text(call: Call, heard: _Heard) -> dict[str, Any]:
 
 
 def _is_json(text: str) -> bool:
-    """Also inside one Markdown fence, where models without a JSON mode put it."""
+    """Whether a text is JSON, also inside one Markdown fence, as models without a JSON mode write it."""
     first, _, rest = text.partition("\n")
     inner = rest.removesuffix("```").rstrip(" \t")
     is_fenced = first.rstrip().lower() in ("```", "```json") and rest.endswith("```") and inner.endswith("\n")

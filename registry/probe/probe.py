@@ -1,6 +1,6 @@
-"""The connection test: one real call of a model, through the LiteLLM proxy where there is one, else directly.
+"""The connection test: one real call of a model, through the LiteLLM proxy if there is one, else directly.
 
-The call itself, and all reading of what is answered, is `registry.probe.litellm_call` in a process of its own.
+`registry.probe.litellm_call` makes the call and reads the response, in a separate process.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from registry.records import Kind, ModelType, TestResult
 
 SECONDS: Final = {ModelType.EMBEDDING: 10, ModelType.GENERATION: 15, ModelType.NER: 15}
 COOL_DOWN: Final = 5.5
-"""Seconds for which LiteLLM's proxy benches a model after a failure, and a little more."""
+"""LiteLLM's cool-down for a model after a failure, in seconds, plus a margin."""
 VARIABLES: Final = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else importing it fetches a file from the network
-    "LITELLM_MODE": "PRODUCTION",  # else it reads a .env file
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise importing LiteLLM downloads a file
+    "LITELLM_MODE": "PRODUCTION",  # otherwise LiteLLM reads a .env file
 }
-"""The environment that LiteLLM gets: of its many switches none but these."""
+"""The only LiteLLM settings in its process's environment."""
 
 _LOOKED_AT: Final = ("dimensions", "normalize", "response_format")
 _MAKE: Final = "registry.probe.litellm_call:make"
@@ -42,7 +42,7 @@ _warm = Warm("registry.probe.litellm_call:load", VARIABLES)
 
 
 class Carrier(Protocol):
-    """The LiteLLM proxy, as far as a test needs it."""
+    """The part of the LiteLLM proxy that a test uses."""
 
     @property
     def url(self) -> str: ...
@@ -51,17 +51,17 @@ class Carrier(Protocol):
     def key(self) -> SecretStr: ...
 
     def alias(self, id: str) -> str:
-        """What it serves a registered model as."""
+        """The name under which the proxy serves a registered model."""
 
     def temporary(self, params: Mapping[str, Any], mode: str) -> AbstractContextManager[str]:
-        """Serve a model for a while, under the alias that comes out, and remove it whatever happens.
+        """Serve a model under the returned alias during the block, and always remove it afterwards.
 
         Args:
-            params: what LiteLLM calls the model with, its key in clear.
+            params: LiteLLM's parameters for the call, with the key in clear.
             mode: ``chat`` or ``embedding``.
 
         Raises:
-            ProxyError: the proxy did not take it.
+            ProxyError: the proxy did not register it.
         """
 
 
@@ -70,7 +70,7 @@ Short = Annotated[str, StringConstraints(max_length=MAX_LENGTH)]
 
 @dataclass(config=ConfigDict(extra="forbid"), frozen=True)
 class Finding:
-    """What came of a call, with the words that the message of its kind needs."""
+    """The outcome of a call, with the words for the message of its kind."""
 
     kind: Kind
     latency_ms: NonNegativeInt = 0
@@ -81,7 +81,7 @@ class Finding:
 
 
 def start() -> None:
-    """Begin the process that calls are made in, beside what goes on here."""
+    """Start the process that makes calls, in the background."""
     if _is_installed():
         _warm.start()
 
@@ -93,16 +93,16 @@ def run(
     policy: Policy,
     wait: Callable[[float], None] = time.sleep,
 ) -> TestResult:
-    """Call a model once and say how far it came.
+    """Call a model once and report how far it got.
 
     Args:
         spec: the whole model, checked, with its key.
-        served_id: its id, where the proxy serves exactly this already.
-        carrier: the proxy, None to call the provider directly.
-        wait: how the proxy's cool-down is waited out.
+        served_id: its id, if the proxy already serves exactly this.
+        carrier: the proxy; None to call the provider directly.
+        wait: waits for a number of seconds, for the proxy's cool-down.
 
     Raises:
-        SettingsError: LiteLLM is not installed, or no process can be started. Whatever else happens is a result.
+        SettingsError: LiteLLM is not installed, or no process can be started. Every other failure is a result.
     """
     if not _is_installed():
         raise SettingsError(
@@ -112,13 +112,13 @@ def run(
         spec.type, spec.model_id, spec.api_endpoint, _given(spec.connection), spec.api_key
     )
     if carrier is None:
-        return _told(spec, _call(spec, direct, (spec.api_key,), policy), wait)
+        return _result(spec, _call(spec, direct, (spec.api_key,), policy), wait)
     secrets, mode = (spec.api_key, carrier.key), mode_of(spec.type)
     try:
         with nullcontext(carrier.alias(served_id)) if served_id else carrier.temporary(direct, mode) as alias:
             key = carrier.key.get_secret_value()
             params = {"model": f"openai/{alias}", "api_base": carrier.url, "api_key": key}
-            return _told(spec, _call(spec, params, secrets, None), wait)
+            return _result(spec, _call(spec, params, secrets, None), wait)
     except ProxyError as error:
         shown = scrub(error.message, secrets)
         return diagnosis.result(Kind.PROXY_DOWN, 0, {"answer": shown} if shown else {})
@@ -143,7 +143,7 @@ def _call(
     )
 
 
-def _told(spec: ModelCreate, call: Call, wait: Callable[[float], None]) -> TestResult:
+def _result(spec: ModelCreate, call: Call, wait: Callable[[float], None]) -> TestResult:
     found = _found(call)
     if call.by_proxy and found.is_cooling_down:
         wait(COOL_DOWN)
@@ -157,7 +157,7 @@ def _told(spec: ModelCreate, call: Call, wait: Callable[[float], None]) -> TestR
     }
     try:
         return diagnosis.result(found.kind, found.latency_ms, found.details, **found.words | shared)
-    except (KeyError, TypeError, ValueError):  # not the words that its kind needs
+    except (KeyError, TypeError, ValueError):  # the words do not fit the message of the kind
         return diagnosis.result(Kind.UNREADABLE, found.latency_ms, {}, **shared)
 
 
@@ -167,14 +167,14 @@ def _found(call: Call) -> Finding:
         said = _warm.call(_MAKE, dataclasses.asdict(call), call.seconds)
     except ChildProcessError:
         raise SettingsError(
-            "Connection tests run in a process of their own, which does not start here. See that this machine has "
+            "Connection tests run in a separate process, which does not start here. Make sure that this machine has "
             "memory and processes left for it."
         ) from None
     return _read(said, round((time.monotonic() - begun) * 1000))
 
 
 def _read(said: Said, latency_ms: int) -> Finding:
-    """What a call's process said last; of one that was ended before, how far it came."""
+    """The finding that a call's process reported last; if it was ended early, one that shows how far it got."""
     with_answer = "" in said.values
     try:
         found: Finding = TypeAdapter(Finding).validate_python(said.values[-1] if said.is_whole else None)

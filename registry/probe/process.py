@@ -1,10 +1,9 @@
-"""Calls functions in processes of their own, each forked from a warm one that has loaded what they need.
+"""Calls functions in separate processes, each forked from a warm one that has loaded what they need.
 
-Whatever such a call meets, it holds nobody up and leaves nothing behind: it ends with its time limit, has only so much
-memory, sees nothing of the host's settings, and what it prints goes nowhere. Where a system knows no forks, each call
-begins a new process, which takes seconds longer.
+A call cannot block or affect the host: it has a time limit and a memory limit, does not see the host's environment, and
+its output is discarded. On systems without fork, each call starts a new process, which takes seconds longer.
 
-What goes in and what comes out is JSON: a call that was led astray by what it read gains nothing here.
+Arguments and results are JSON: a call that untrusted input has compromised gains no access to this process.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ from typing import Any, BinaryIO, Final
 from registry.store import forks
 
 AT_ONCE: Final = 8
-"""Calls side by side; more wait for their turn."""
+"""The number of concurrent calls; further ones wait."""
 IDLE_SECONDS: Final = 900
-"""After so long without a call the warm process ends, and its memory is free."""
+"""Seconds without a call after which the warm process ends and frees its memory."""
 MEMORY: Final = 512 * 1024 * 1024
-"""Bytes that a call may use beyond what the warm process has."""
+"""Bytes that a call can use beyond those of the warm process."""
 MOST_SAID: Final = 1024 * 1024
-"""Bytes that are taken of what a call says."""
+"""The most bytes that are read from a call."""
 
 Say = Callable[[Any], None]
-"""Hands something to the caller, at once."""
+"""Sends a JSON value to the caller immediately."""
 
 _CAN_FORK: Final = hasattr(os, "fork") and hasattr(socket, "send_fds")
 _START_SECONDS: Final = 60.0  # to load, on a busy machine
@@ -53,19 +52,19 @@ _BOOT: Final = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from re
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a call said, in its order, and whether it came to its end."""
+    """The values that a call sent, in order, and whether it ran to its end."""
 
     values: tuple[Any, ...]
     is_whole: bool
 
 
 class Warm(forks.Watcher):
-    """A process that has loaded what calls need. It begins with the first one. Safe to use from several threads and,
+    """A process that has loaded what calls need. It starts with the first call. Safe to use from several threads and,
     after a fork, from several processes.
 
     Args:
-        load: ``module:function``, which loads it; what it gives is run step by step while nobody asks for anything.
-        variables: the environment of the calls, besides where programs and certificates are.
+        load: ``module:function``, which loads it and returns an iterator, whose steps run while no call is waiting.
+        variables: the environment of the calls, besides the paths of programs and certificates.
     """
 
     def __init__(self, load: str, variables: Mapping[str, str]) -> None:
@@ -78,29 +77,29 @@ class Warm(forks.Watcher):
         atexit.register(self.close)
 
     def start(self) -> None:
-        """Begin the warm process, or another if it has ended, beside whatever goes on here, so that the next call finds
-        it loaded."""
+        """Start the warm process in the background, or start it again if it has ended, so that the next call finds it
+        loaded."""
         if self._process is not None and self._process.poll() is not None:
             self.close()
-        with suppress(OSError):  # the call will say so
+        with suppress(OSError):  # the call will raise it
             if _CAN_FORK:
                 self._started()
 
     def call(self, function: str, argument: Any, seconds: float) -> Said:
-        """Call a function, and end it if it takes longer than this.
+        """Call a function, and end it if it takes longer than ``seconds``.
 
         Args:
             function: ``module:function``; it takes the argument and a `Say`.
-            argument: what JSON can say.
+            argument: a JSON value.
 
         Raises:
-            ChildProcessError: the warm process does not start, or loads nothing.
+            ChildProcessError: the warm process does not start, or cannot load.
         """
         try:
             return self._called(function, argument, seconds)
         except ChildProcessError:
             raise
-        except OSError:  # no file, no memory or no process is left for it
+        except OSError:  # the system has no file, memory or process left
             raise ChildProcessError(_NOT_STARTED) from None
 
     def _called(self, function: str, argument: Any, seconds: float) -> Said:
@@ -109,18 +108,18 @@ class Warm(forks.Watcher):
             return self._asked(asked, seconds) if _CAN_FORK else self._begun(asked, seconds)
 
     def close(self) -> None:
-        """End the warm process; another call begins a new one."""
+        """End the warm process; the next call starts a new one."""
         with self._lock:
             control, self._control = self._control, None
             process, self._process = self._process, None
         if control is not None:
             control.close()
         if process is not None:
-            process.kill()  # it may be loading, or a fork of ours may still know it; calls that run go on by themselves
+            process.kill()  # it can be loading, or connected to a fork of ours; running calls go on by themselves
             process.wait()
 
     def after_fork_in_child(self) -> None:
-        """The parent's warm process serves us, too; it is not ours to wait for."""
+        """Use the parent's warm process too, but do not wait for its end: it is not our child."""
         if self._process is not None:
             self._process.returncode = 0
         self._process = None
@@ -131,7 +130,7 @@ class Warm(forks.Watcher):
         self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     def _asked(self, asked: bytes, seconds: float) -> Said:
-        for _ in range(2):  # the warm process may have ended for want of calls, or been killed
+        for _ in range(2):  # the warm process can have ended when idle, or been killed
             control = self._started()
             with _handed_over(control) as link:
                 if _is_ready(link):
@@ -178,7 +177,7 @@ class Warm(forks.Watcher):
         given: dict[str, Any] = {
             "env": {**kept, **self._variables},
             "cwd": Path(os.sep).absolute(),
-            "start_new_session": True,  # Ctrl+C at the console is not for it
+            "start_new_session": True,  # Ctrl+C at the console must not reach it
             **nowhere,
             **options,
         }
@@ -187,11 +186,11 @@ class Warm(forks.Watcher):
 
 
 def serve(control: int, load: str) -> None:
-    """In the warm process: load, then fork for each link that comes in, until nobody is there any more to send one."""
-    os.nice(10)  # the host comes first
+    """In the warm process: load, then fork for each link received, until the host has gone or the process is idle."""
+    os.nice(10)  # the host has priority
     with socket.socket(fileno=control) as asking:
         steps = _function(load)()
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a call's process
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no process waits for that of a call
         while True:
             while not _is_asked(asking, 0) and next(steps, "end") != "end":
                 pass
@@ -209,7 +208,7 @@ def serve(control: int, load: str) -> None:
 
 
 def serve_once(load: str) -> None:
-    """In a process of its own: load, and answer what is asked on the standard input."""
+    """In a separate process: load, and answer one request on standard input."""
     with os.fdopen(os.dup(1), "wb") as said, Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         _function(load)()
@@ -221,7 +220,7 @@ def _is_asked(asking: socket.socket, seconds: float) -> bool:
 
 
 def _answer_and_end(link: int) -> None:
-    """The whole life of a call's process: nothing of the warm one is run down behind it."""
+    """The whole life of a call's process. It skips the exit handlers that it shares with the warm process."""
     with suppress(BaseException), socket.socket(fileno=link) as connected:
         _answer(connected.makefile("rb"), connected.makefile("wb"))
     os._exit(0)
@@ -249,14 +248,14 @@ def _answer(asking: BinaryIO, said: BinaryIO) -> None:
 
 
 def _limit(seconds: float) -> None:
-    """From here on, the system ends this process after so long, and gives it no more than so much memory."""
+    """Have the system end this process after this time, and limit its memory to `MEMORY`."""
     try:
         import resource
-    except ImportError:  # Windows: whoever asked waits no longer, and ends it
+    except ImportError:  # Windows: the caller ends it instead
         return
     signal.setitimer(signal.ITIMER_REAL, seconds)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(OSError, ValueError):  # where there is no /proc, or the limit is lower already
+    with suppress(OSError, ValueError):  # there is no /proc, or the limit is lower already
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -269,7 +268,7 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 def _handed_over(control: socket.socket) -> socket.socket:
-    """Our end of a new link, whose other end the warm process has, if it still runs."""
+    """Our end of a new link; the other end is sent to the warm process, if it still runs."""
     ours, theirs = socket.socketpair()
     with theirs, suppress(OSError):
         socket.send_fds(control, [b"."], [theirs.fileno()])

@@ -1,9 +1,9 @@
-"""Takes our own secrets out of what others say, before anyone sees it.
+"""Removes our own secrets from texts of other systems, before they are shown.
 
-A provider may repeat the key that it was sent, in whole, cut off or encoded: in each form that is known here, every run
-of eight characters or more is hidden. The whole text goes where a secret is too short to be told from ordinary words,
-and where so much of one can be read out of the rest: backwards, with something in between, in letters of another shape,
-or encoded in another way or more than once.
+A provider can repeat the key that it was sent, in whole, truncated or encoded: in each form that is known here, every
+run of eight characters or more is hidden. The whole text is dropped if a secret is too short to distinguish from
+ordinary words, or if eight characters of one are still readable: backwards, with separators, in other Unicode forms, or
+encoded in another way or repeatedly.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ESCAPES = re.compile(
 def scrub(text: str, secrets: Iterable[SecretStr | None], limit: int = MAX_LENGTH) -> str:
     """The text on one line without control characters and our secrets, at most ``limit`` characters long.
 
-    Empty where one of the secrets is shorter than eight characters: it could not be found safely.
+    Empty if a secret is shorter than eight characters, since it cannot be found reliably.
     """
     known = [secret.get_secret_value() for secret in secrets if secret and secret.get_secret_value()]
     if any(len(secret) < _RUN for secret in known):
@@ -59,7 +59,7 @@ def _runs(form: str) -> Iterator[str]:
 
 
 def _without(text: str, starts: list[int]) -> str:
-    """The text with each run of eight characters from these places on hidden, one mark for those that touch."""
+    """The text with the eight characters after each start hidden; adjacent runs share one mark."""
     shown, end = "", 0
     for start in starts:
         if start > end or not end:
@@ -82,7 +82,7 @@ def _can_be_read(text: str, secrets: Iterable[str]) -> bool:
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """What a text may be an encoding of."""
+    """The texts that this one can be an encoding of."""
     yield unquote(text)
     yield html.unescape(text)
     yield _ESCAPES.sub(_escaped, text)
@@ -108,10 +108,10 @@ def _from_hex(text: str) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """How a secret may be written: as it is, for URLs, JSON or HTML, in hex, and inside a base64 text at any offset."""
+    """The forms of a secret: plain, escaped for URLs, JSON or HTML, in hex, and inside a base64 text at any offset."""
     raw = secret.encode()
     yield from (secret, quote(secret), quote(secret, safe=""), html.escape(secret), json.dumps(secret)[1:-1], raw.hex())
     yield json.dumps(secret)[1:-1].replace("/", "\\/")
-    for before, shared in enumerate((0, 2, 3)):  # the outer characters also hold bits of what stands beside the secret
+    for before, shared in enumerate((0, 2, 3)):  # the outer characters also encode bits of the neighbouring text
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             yield encode(b"\0" * before + raw).decode().rstrip("=")[shared:-1]

@@ -1,10 +1,9 @@
-"""HTTP that ends in time and reads only so much: of connection tests, which call one origin and nothing else, and of
-what goes to the LiteLLM proxy.
+"""HTTP with limits on time and size: for connection tests, which call one origin only, and for the LiteLLM proxy.
 
-It follows nothing and unpacks nothing: what is compressed was not asked for, and a little of it can become very much.
-A test's host is looked up once, every address checked against the outbound policy, and one that was checked connected
-to, so that no other answer of the name server can come in between; TLS still verifies the name. Environment variables
-have no say, neither in where a request goes nor through which HTTP proxy.
+Redirects are not followed, and compressed responses refused: they were not requested, and a small one can expand to a
+huge one. The host of a test is resolved once, every address checked against the outbound policy, and a checked one
+connected to, so that a second DNS answer cannot replace it; TLS still verifies the name. Environment variables affect
+neither where a request goes nor through which HTTP proxy.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ import httpx
 from registry.catalog.egress import Address, Policy
 
 MOST_OF_AN_ANSWER: Final = 512 * 1024
-"""Bytes; a vector of 8,192 numbers, one in a line, has less than half of it. A longer answer is none."""
+"""Bytes; a vector of 8,192 numbers, one per line, needs less than half. A longer response is refused."""
 MOST_OF_AN_ERROR: Final = 64 * 1024
-"""Bytes; what comes after them is not read."""
+"""Bytes; the rest is not read."""
 _PLAIN_HEADERS: Final = frozenset(
     {"host", "accept", "accept-encoding", "content-type", "content-length", "connection", "user-agent"}
     | {"anthropic-version", "anthropic-beta"}
@@ -38,10 +37,10 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What became of a request. ``failure`` is empty where an answer came, whatever its status.
+    """The outcome of a request. ``failure`` is empty if there was a response, whatever its status.
 
-    ``failure``: ``elsewhere`` (meant for another origin, so not sent), ``unsafe`` (the policy refuses what the name
-    leads to), ``dns``, ``unreachable``, ``tls``, ``timeout``, ``broken`` (no whole HTTP answer), ``redirected``.
+    ``failure``: ``elsewhere`` (for another origin, so not sent), ``unsafe`` (the policy refuses the host's address),
+    ``dns``, ``unreachable``, ``tls``, ``timeout``, ``broken`` (no complete HTTP response), ``redirected``.
     """
 
     failure: str = ""
@@ -54,15 +53,15 @@ class OneOrigin(httpx.BaseTransport):
 
     Args:
         origin: ``scheme://host:port``, as `registry.catalog.endpoints.origin` writes it.
-        policy: which addresses the name may lead to; None for any.
-        seconds: until all requests together are given up, counted from the first.
-        values: what headers may hold besides the plain ones: the key, and what else belongs to the model. SDKs add
-            tokens, projects and whole headers that they find in the environment.
-        tell: is told of each exchange as soon as it is over.
+        policy: checks the addresses of the host; None allows all.
+        seconds: time limit of all requests together, from the first.
+        values: allowed values of headers other than the plain ones: the key, and the model's other parameters. SDKs
+            also add tokens, projects and whole headers from the environment, which are removed.
+        report: called with each exchange when it is over.
 
     Attributes:
-        exchanges: what became of the requests so far.
-        seconds: how long they took.
+        exchanges: the outcomes of the requests so far.
+        seconds: the time that the requests took.
     """
 
     def __init__(
@@ -71,13 +70,13 @@ class OneOrigin(httpx.BaseTransport):
         policy: Policy | None,
         seconds: float,
         values: Collection[str] = (),
-        tell: Callable[[Exchange], None] = lambda _: None,
+        report: Callable[[Exchange], None] = lambda _: None,
     ) -> None:
         self._origin = origin
         self._values = values
         self._allowed, self._end = seconds, 0.0
         self._sender = _Sender(httpx.create_ssl_context(), policy)
-        self._tell = tell
+        self._report = report
         self.exchanges: list[Exchange] = []
         self.seconds = 0.0
 
@@ -111,7 +110,7 @@ class OneOrigin(httpx.BaseTransport):
 
     def _note(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
-        self._tell(exchange)
+        self._report(exchange)
 
     def _may_send(self, name: bytes, value: bytes) -> bool:
         lowered = name.lower().decode("ascii", "replace")
@@ -123,13 +122,13 @@ class OneOrigin(httpx.BaseTransport):
 
 
 class Bounded(httpx.BaseTransport):
-    """Sends anywhere, as far as a client's base address goes. Safe to use from several threads.
+    """Sends to any host, with limits on time and size. Safe to use from several threads.
 
     Args:
-        context: whose certificates are trusted.
-        seconds: for a request and the whole of its answer.
-        most: bytes of an answer; of more, none is taken.
-        connections: at a time.
+        context: holds the trusted certificates.
+        seconds: time limit of a request with its whole response.
+        most: size limit of a response, in bytes; a longer one is refused.
+        connections: the most connections at a time.
     """
 
     def __init__(self, context: ssl.SSLContext, seconds: float, most: int, connections: int) -> None:
@@ -167,11 +166,11 @@ class _Sender:
         )
 
     def send(self, request: httpx.Request, end: float, most: int) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Status, headers and body of an answer that is there at its end.
+        """Status, headers and body of a response that is complete at ``end``, by `time.monotonic`.
 
         Raises:
-            TimeoutError, httpcore.TimeoutException: it is not.
-            httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol: there is none.
+            TimeoutError, httpcore.TimeoutException: it is not complete by then.
+            httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol: there is no valid response.
         """
         self._clock.end, left = end, end - time.monotonic()
         request.headers["accept-encoding"] = "identity"
@@ -206,15 +205,15 @@ class _FailedError(httpcore.ConnectError):
 
 
 class _Clock(threading.local):
-    """When the request of each thread ends."""
+    """The deadline of each thread's request."""
 
     end = 0.0
 
     def left(self, most: float | None = None) -> float:
-        """Seconds until then, at most these.
+        """Seconds until the deadline, but at most ``most``.
 
         Raises:
-            TimeoutError: it is over.
+            TimeoutError: the deadline has passed.
         """
         left = self.end - time.monotonic()
         if left <= 0:
@@ -248,7 +247,7 @@ class _Network(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection on which every wait ends with the deadline, however often the other side sends a little."""
+    """A connection on which every wait ends at the deadline, even if the peer keeps sending small parts."""
 
     def __init__(self, stream: httpcore.NetworkStream, clock: _Clock) -> None:
         self._stream, self._clock = stream, clock
@@ -280,7 +279,7 @@ def _origin(url: httpx.URL) -> str:
 
 
 def _looked_up(host: str, port: int, seconds: float) -> list[Address]:
-    """All addresses of a host. The system's look-up knows no time limit, so it runs beside us."""
+    """All addresses of a host. The system's look-up has no time limit, so it runs in another thread."""
     found: queue.SimpleQueue[list[Address]] = queue.SimpleQueue()
     threading.Thread(target=_look_up, args=(host, port, found.put), daemon=True).start()
     try:

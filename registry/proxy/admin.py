@@ -1,7 +1,7 @@
-"""The LiteLLM proxy over HTTP: the only place that speaks to its administration.
+"""The client of the LiteLLM proxy's administration API, and the only code that calls it.
 
-Its contract was tried on LiteLLM 1.106.2, see docs/proxy.md. What it answers is never repeated in an error, since it
-may quote what it was sent.
+The API's behaviour was verified with LiteLLM 1.106.2, see docs/proxy.md. Errors never repeat a response, since it can
+quote the request.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     import httpx
 
 PARALLEL = 16
-"""Requests at a time. The proxy handles changes one after the other, but a far one is reached sooner."""
+"""Concurrent requests. The proxy handles changes one by one, but concurrency hides the network's latency."""
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 15.0  # the slowest change that was seen, on a proxy of a thousand models, took two
-_WHOLE_SECONDS = 20.0  # for all of an answer, however it comes in
-_MOST = 32 * 1024 * 1024  # bytes of an answer: a listing has less than two thousand for a model
+_WHOLE_SECONDS = 20.0  # for a complete response
+_MOST = 32 * 1024 * 1024  # bytes of a response: a listing has less than two thousand for a model
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A deployment as the proxy lists it: never with its key.
+    """A deployment as the proxy lists it, without its key.
 
-    ``registry`` is the stamp of the registry that made it, None on entries that no registry made.
+    ``registry`` is the id of the registry that made it; None if no registry did.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Registration(Unpickled):
-    """A deployment to register. ``params`` hold the key in clear and are not shown."""
+    """A deployment to register. ``params`` holds the key in clear and is left out of the repr."""
 
     id: str
     alias: str
@@ -56,19 +56,19 @@ class Registration(Unpickled):
 
 
 class UnansweredError(ProxyError):
-    """The request may or may not have been carried out."""
+    """There was no usable response: the request may or may not have been carried out."""
 
 
 class TimedOutError(UnansweredError):
-    """No answer came in time. Nobody waits for a second try: an administrator does, with every change."""
+    """No response came in time. The request is not repeated: a user waits for it with every change."""
 
 
 class UnreachableError(ProxyError):
-    """Nothing gets through: no further request is worth a try."""
+    """No request can succeed: the proxy cannot be reached, or refuses the master key."""
 
 
 class ProxyApi(forks.Watcher):
-    """The proxy's administration. Safe to use from several threads; nothing is sent before the first call.
+    """The proxy's administration API. Safe to use from several threads; nothing is sent before the first call.
 
     Args:
         url: root of the proxy.
@@ -85,19 +85,19 @@ class ProxyApi(forks.Watcher):
         return f"<ProxyApi {self.url}>"
 
     def after_fork_in_child(self) -> None:
-        """Connect on its own; the parent's connections are kept, since to collect them would be to close them."""
+        """Drop the client, but keep a reference to it: garbage collection would close the parent's connections."""
         self._of_parent = self.__dict__.pop("_client", None), self._of_parent
 
     def entries(self) -> list[Entry]:
         """All deployments, in one request.
 
         Raises:
-            ProxyError: it cannot be reached, refuses the master key, or answers as no LiteLLM proxy does.
+            ProxyError: the proxy cannot be reached, refuses the master key, or does not answer as LiteLLM does.
         """
         return self._listed("/model/info", {})
 
     def entries_of(self, alias: str) -> list[Entry]:
-        """The deployments of one alias, whatever the number of others.
+        """The deployments of one alias, without listing the others.
 
         Raises:
             ProxyError: as `entries`.
@@ -106,13 +106,13 @@ class ProxyApi(forks.Watcher):
         return [entry for entry in found if entry.alias == alias]
 
     def add(self, new: Registration) -> None:
-        """Make sure that a deployment is registered.
+        """Register a deployment; succeed if it is registered already.
 
-        After an answer that is lost or an error of the proxy's own, the deployment may be there, or be saved where
-        nobody sees it and block its id: so look, remove what is in the way, and try once more.
+        After a lost response or an internal error of the proxy, the deployment can be registered, or saved but not
+        listed, which blocks its id. So this looks it up, deletes a hidden one, and tries once more.
 
         Raises:
-            ProxyError: it is not registered.
+            ProxyError: the deployment is not registered, or it is not known whether it is.
         """
         try:
             self._create(new)
@@ -125,10 +125,10 @@ class ProxyApi(forks.Watcher):
             self._create(new)
 
     def delete(self, id: str) -> None:
-        """Make sure that no deployment has this id; that there is none is as good.
+        """Delete the deployment with this id; succeed if there is none.
 
         Raises:
-            ProxyError: it may still be there.
+            ProxyError: the deployment may still exist.
         """
         try:
             self._remove(id)
@@ -166,7 +166,7 @@ class ProxyApi(forks.Watcher):
         # imported here: code that uses no proxy must not pay for it
         import httpx
 
-        no_url = (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)  # the last: a host that cannot be encoded
+        no_url = (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)  # UnicodeError: the host cannot be encoded
         try:
             answer = send(self._client)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, *no_url):
@@ -189,14 +189,14 @@ class ProxyApi(forks.Watcher):
 
         key = self.key.get_secret_value()
         if not (key.isascii() and key.isprintable()):
-            # else httpx would raise errors that quote it
+            # httpx would raise errors that quote it
             raise UnreachableError("LITELLM_MASTER_KEY holds characters that no key has. Set it to the proxy's own.")
         return httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
             transport=Bounded(ssl.create_default_context(), _WHOLE_SECONDS, _MOST, PARALLEL),
-            trust_env=False,  # the master key goes to the proxy, not through what the environment names
+            trust_env=False,  # the master key must not pass through an HTTP proxy from the environment
         )
 
 
@@ -219,11 +219,11 @@ def _refusal(status: int) -> ProxyError:
     if status in (401, 403):
         return UnreachableError("The LiteLLM proxy refuses LITELLM_MASTER_KEY. Set it to the proxy's own master key.")
     if status == 429:
-        return UnansweredError("The LiteLLM proxy has too much to do (429). Try again in a moment.")
+        return UnansweredError("The LiteLLM proxy is overloaded (429). Try again in a moment.")
     if status >= 500:
         return UnansweredError(
             f"The LiteLLM proxy failed ({status}). Its log says why. It needs STORE_MODEL_IN_DB=True and a database."
         )
     if status in (301, 302, 303, 307, 308):
-        return ProxyError("The LiteLLM proxy sends requests elsewhere. Set LITELLM_PROXY_URL to where it really is.")
+        return ProxyError("The LiteLLM proxy redirects requests. Set LITELLM_PROXY_URL to the address it redirects to.")
     return ProxyError(f"The LiteLLM proxy refused the request ({status}). Its log says why.")

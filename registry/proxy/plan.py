@@ -1,8 +1,8 @@
-"""What it takes for the proxy to serve what the registry says: compares the two, and sends nothing.
+"""Plans a sync: compares the registered models with the proxy's entries, and sends nothing.
 
-An entry's id tells what is registered under it: it is derived from the model, an epoch and all that LiteLLM is given,
-keyed with the store's own secret. So a look at the proxy's list tells what is current, and an update is always a new
-entry beside the old one, which goes when the new one is there.
+An entry's id identifies its content: it is derived from the model, an epoch and all of LiteLLM's parameters, keyed with
+the store's own secret. So the proxy's list shows which entries are current. An update always adds a new entry, and then
+removes the old one.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from registry.proxy.admin import Entry, Registration
 from registry.proxy.records import OURS, Reason, SyncStep, alias_of
 
 TEMPORARY = "db-test-"
-_STALE_SECONDS = 15 * 60  # no test takes longer: what is older was left behind
+_STALE_SECONDS = 15 * 60  # no test takes longer: older entries were left behind
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the registry has to say about one alias.
+    """The state of one model that the registry wants on the proxy.
 
     Attributes:
-        noted: the version that the proxy was last known to serve, and what was wrong then.
-        served: what the proxy should serve; None for an inactive model, or one with a ``problem``.
-        renewed: the same under another id, in the place of one that was edited by hand.
-        problem: why it cannot be registered; entries of it that are there stay as they are, unless it is ``barred``.
-        barred: it must not be called any more.
+        noted: the version that the proxy was last known to serve, and the error message then.
+        served: the registration that the proxy should have; None for an inactive model, or one with a ``problem``.
+        renewed: the same under another id, to replace an entry that was edited by hand.
+        problem: why it cannot be registered; its existing entries stay unchanged, unless it is ``barred``.
+        barred: it must no longer be called, so its entries are removed.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A step, and what it takes: the registration that it adds, and the model behind it."""
+    """A step, with the registration that it adds, the model, and the epoch that it begins."""
 
     step: SyncStep
     wanted: Wanted | None = None
@@ -58,28 +58,28 @@ class Task:
 
 
 def temporary_alias() -> str:
-    """A name for a test, which tells when it was made."""
+    """A name for a test, which contains the time of its creation."""
     return f"{TEMPORARY}{int(time.time()):x}-{uuid4().hex[:12]}"
 
 
 def registration(
     id: str, epoch: int, params: Mapping[str, Any], mode: str, registry: str, secret: bytes
 ) -> Registration:
-    """What to register, under the id that belongs to it."""
+    """The registration of a model, with the id derived from its content."""
     content = json.dumps([id, epoch, mode, params], sort_keys=True, separators=(",", ":"))
     digest = hmac.digest(secret, content.encode(), hashlib.sha256)
     return Registration(str(UUID(bytes=digest[:16], version=5)), alias_of(id), params, mode, registry)
 
 
 def compared(wanted: Sequence[Wanted], entries: Iterable[Entry], registry: str) -> list[Task]:
-    """What differs, alias by alias. What is in step has no task."""
+    """The differences, alias by alias. An alias in step has no task."""
     known = {alias_of(each.id): each for each in wanted}
     homes = {each.served.id: alias for alias, each in known.items() if each.served}
     ours: defaultdict[str, list[Entry]] = defaultdict(list)
     foreign: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.registry == registry:
-            ours[homes.get(entry.id, entry.alias)].append(entry)  # also where somebody gave it another name
+            ours[homes.get(entry.id, entry.alias)].append(entry)  # even if it was renamed on the proxy
         elif entry.alias.startswith(OURS):
             foreign[entry.alias].append(entry)
     tasks: list[Task] = []
@@ -92,7 +92,7 @@ def compared(wanted: Sequence[Wanted], entries: Iterable[Entry], registry: str) 
 
 
 def count_behind(steps: Sequence[SyncStep]) -> int:
-    """How many models are not in step. What is foreign or orphaned belongs to none, or is not ours to judge."""
+    """How many models are not in step. Foreign entries, and those without a model, do not count."""
     return len({step.model for step in steps if step.model is not None and step.reason != Reason.FOREIGN})
 
 
@@ -118,7 +118,7 @@ def _due(wanted: Wanted, ours: Sequence[Entry]) -> Task | None:
     edits = _edits(current, wanted.served)
     if edits:
         why = f"Edited on the proxy: {', '.join(edits)}."
-        # what replaces it can be there already, where the store was put back to before it was noted
+        # its replacement can exist already, if the store was restored to an earlier state
         old = [entry for entry in ours if wanted.renewed is None or entry.id != wanted.renewed.id]
         return _task(alias, wanted, Reason.EDITED, why, old, wanted.renewed, wanted.epoch + 1)
     if others:
@@ -151,7 +151,7 @@ def _foreign(entry: Entry, wanted: Wanted | None) -> Task:
 
 
 def _edits(entry: Entry, registered: Registration) -> list[str]:
-    """The parameters that are not what was registered. Of the key the proxy shows nothing."""
+    """The parameters that differ from what was registered. The key is not compared: the proxy does not show it."""
     differing = [
         name for name, value in registered.params.items() if name != "api_key" and entry.params.get(name) != value
     ]
@@ -184,5 +184,5 @@ def _age(alias: str) -> float:
     made = alias.removeprefix(TEMPORARY).partition("-")[0]
     try:
         return time.time() - int(made, 16)
-    except (ValueError, OverflowError):  # made by nobody who counts seconds
+    except (ValueError, OverflowError):  # not in the form of `temporary_alias`
         return float("inf")

@@ -1,4 +1,4 @@
-"""The LiteLLM proxy that serves the models, for whoever may ask for it: plan, sync, adopt."""
+"""The LiteLLM proxy that serves the models, as ``registry.proxy``: plan, sync, adopt, with role checks."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Proxy:
 
     @reads(*READERS)
     def plan(self) -> SyncPlan:
-        """What a sync would do now. One request, nothing is changed.
+        """What a sync would do now. Sends one request and changes nothing.
 
         Raises:
             SettingsError: no proxy is configured, or no encryption key.
-            ProxyError: it cannot be reached, or refuses the master key.
+            ProxyError: the proxy cannot be reached, or refuses the master key.
             DecryptionError: the encryption keys are not those of this store.
         """
         follower = self._ready()
@@ -65,34 +65,34 @@ class Proxy:
     def sync(
         self, *, only: Collection[str] | None = None, progress: Progress | None = None, actor: Actor = BOUND
     ) -> SyncReport:
-        """Make the proxy serve what the registry says; where it does already, one request and no change.
+        """Make the proxy serve the registered models. If it does already, one request is sent and nothing changes.
 
-        Changes that somebody makes meanwhile are taken along. What cannot be applied does not stop the rest.
+        Changes that users make during the sync are included. A step that fails does not stop the others.
 
         Args:
-            only: aliases to see to; all where it is left out.
-            progress: called with how many changes are done, and of how many.
+            only: the aliases to sync; all by default.
+            progress: called with the number of changes done, and the total.
 
         Raises:
-            InvalidInputError: an argument is unusable.
+            InvalidInputError: an argument is invalid.
             SettingsError: no proxy is configured, or no encryption key.
-            ProxyError: it cannot be reached, refuses the master key, or another sync is running.
+            ProxyError: the proxy cannot be reached, refuses the master key, or another sync is running.
             DecryptionError: the encryption keys are not those of this store.
         """
-        chosen, tell = arguments.texts("only", only), arguments.callback("progress", progress)
-        report = self._ready().sync(chosen, tell)
+        chosen, callback = arguments.texts("only", only), arguments.callback("progress", progress)
+        report = self._ready().sync(chosen, callback)
         if report.applied or report.failed:
             self._log(actor, Action.PROXY_SYNC, "LiteLLM proxy", _summary(report))
         return report
 
     @changes(Role.ADMIN)
     def adopt(self, entry_id: str, *, actor: Actor = BOUND) -> None:
-        """Put the model's own entry in the place of one that no registry made; one without a model is removed.
+        """Replace an entry that no registry made by the model's own entry; remove it if it has no model.
 
         Raises:
-            InvalidInputError: the id is no text.
+            InvalidInputError: the id is not a text.
             NotFoundError: there is no such entry.
-            ProxyError: another registry made it, it is not named ``db-…``, or the proxy does not do it.
+            ProxyError: another registry made it, its model cannot be registered, or the proxy refuses.
             SettingsError, DecryptionError: as `sync`.
         """
         alias, name = self._ready().adopt(arguments.text("entry_id", entry_id))
@@ -110,7 +110,7 @@ class Proxy:
 
 
 def _summary(report: SyncReport) -> dict[str, Any]:
-    """A sync as its audit entry tells it."""
-    told = {"applied": dict(Counter(step.reason for step in report.applied))}
+    """The context of a sync's audit entry."""
+    applied = {"applied": dict(Counter(step.reason for step in report.applied))}
     names = [failure.step.name or failure.step.alias for failure in report.failed]
-    return {**told, "failed": len(names), "not_applied": names[:_MOST_NAMES]} if names else told
+    return {**applied, "failed": len(names), "not_applied": names[:_MOST_NAMES]} if names else applied

@@ -1,4 +1,4 @@
-"""What comes out about the LiteLLM proxy: frozen records, none of which can hold a secret."""
+"""Records about the LiteLLM proxy: frozen, and never with a secret."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def alias_of(id: str) -> str:
 
 
 class Reason(StrEnum):
-    """What differs between the registry and the proxy."""
+    """The kinds of differences between the registry and the proxy."""
 
     MISSING = "missing"
     """The proxy does not have a model."""
     OUTDATED = "outdated"
-    """It has a model as it was before a change."""
+    """It has an earlier version of a model."""
     DUPLICATE = "duplicate"
     """It has a model more than once."""
     ORPHANED = "orphaned"
@@ -28,7 +28,7 @@ class Reason(StrEnum):
     EDITED = "edited"
     """Its entry was edited by hand, on the proxy."""
     LEFTOVER = "leftover"
-    """It has what a connection test left behind."""
+    """It has an entry that a connection test left behind."""
     REFUSED = "refused"
     """A model cannot be registered."""
     FOREIGN = "foreign"
@@ -37,16 +37,16 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncStep:
-    """One thing that differs between the registry and the proxy.
+    """One difference between the registry and the proxy.
 
     Attributes:
         alias: the name on the proxy, ``db-`` and the model's id.
-        reason: what differs.
-        why: the same for people.
-        name, model: of the model, and its id; empty and None where the registry has none.
-        adds: a sync registers it anew.
-        deletes: ids of the entries that a sync removes; of a foreign one, the entry that adopting would replace.
-        adoptable: a foreign entry that no other registry made.
+        reason: the kind of difference.
+        why: the difference in words, for people.
+        name, model: name and id of the model; empty and None if the registry has none.
+        adds: whether a sync registers the model again.
+        deletes: ids of the entries that a sync removes; if foreign, the entry that adopting would replace.
+        adoptable: whether it is a foreign entry that `Proxy.adopt` accepts.
     """
 
     alias: str
@@ -60,13 +60,13 @@ class SyncStep:
 
     @property
     def changes(self) -> bool:
-        """Whether a sync does something about it."""
+        """Whether a sync changes something."""
         return self.reason != Reason.FOREIGN and (self.adds or bool(self.deletes))
 
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
-    """What a sync would do to the proxy at ``url``, and how many of the ``models`` are ``in_step`` already."""
+    """The steps of a sync with the proxy at ``url``; ``in_step`` of the ``models`` need none."""
 
     url: str
     steps: tuple[SyncStep, ...]
@@ -81,7 +81,7 @@ class SyncPlan:
 
 @dataclass(frozen=True, slots=True)
 class SyncFailure:
-    """What a sync could not do, and why."""
+    """A step that a sync could not apply, and why."""
 
     step: SyncStep
     message: str
@@ -89,7 +89,7 @@ class SyncFailure:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync did, what it could not do, and what it left alone because it is not ours."""
+    """The steps that a sync applied, those that failed, and the foreign entries that it left alone."""
 
     applied: tuple[SyncStep, ...]
     failed: tuple[SyncFailure, ...]
@@ -99,5 +99,5 @@ class SyncReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the proxy now serves what the registry says."""
+        """Whether no step failed."""
         return not self.failed

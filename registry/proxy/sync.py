@@ -1,7 +1,7 @@
-"""Keeping the LiteLLM proxy in step with the registry: plan, sync, adopt, and the push that follows every change.
+"""Keeps the LiteLLM proxy in step with the registry: plan, sync, adopt, and the push after every change.
 
-The registry is the truth. Whatever a sync finds half done, by a crash, an outage or a hand on the proxy, the next one
-puts right; so nothing here is undone when it fails, and what is noted of it only tells people how far it came.
+The registry is the source of truth. A sync fixes whatever a crash, an outage or a manual edit on the proxy has left
+incomplete. So nothing is rolled back on failure, and the saved proxy state only informs people.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from registry.store.store import Store
 from registry.store.tables import ModelRow, ModelStateRow, StoreRow
 
 Progress = Callable[[int, int], None]
-"""Called with how many changes are done, and of how many."""
+"""Called with the number of changes done, and the total."""
 
 _LOCK = "sync"
 _SYNC_WAIT_SECONDS = 30.0
@@ -51,7 +51,7 @@ _NOTED_AT_ONCE = 50
 
 
 class Follower:
-    """Does the work, for whoever may ask for it: compares, applies, and notes how it went."""
+    """Compares the registry with the proxy, applies the differences and saves the outcome. Callers check the role."""
 
     def __init__(self, store: Store, vault: Vault, policy: Policy, api: ProxyApi) -> None:
         self._store = store
@@ -66,20 +66,20 @@ class Follower:
 
     @property
     def key(self) -> SecretStr:
-        """What the proxy is called with in tests."""
+        """The key with which tests call the proxy."""
         return self._api.key
 
     def alias(self, id: str) -> str:
-        """What the proxy serves a registered model as."""
+        """The name under which the proxy serves a registered model."""
         return alias_of(id)
 
     def compared(self) -> tuple[list[Wanted], list[Task]]:
-        """All models, and what differs on the proxy."""
+        """All models, and the differences on the proxy."""
         wanted, registry = self._wanted()
         return wanted, plan.compared(wanted, self._api.entries(), registry)
 
     def sync(self, only: Collection[str] | None, progress: Progress | None) -> SyncReport:
-        """Rounds of comparing and applying, until no model was changed during the last one."""
+        """Compare and apply repeatedly, until no model was changed during the last round."""
         applied: list[SyncStep] = []
         for _ in range(_MOST_ROUNDS):
             with self._turn(_SYNC_WAIT_SECONDS):
@@ -89,7 +89,7 @@ class Follower:
                 left = [] if only is None else [task for task in tasks if task.step.alias not in only]
                 self._note_outcome(wanted, failures, left)
             applied += [task.step for task in chosen if task.step.changes and task.step not in failures]
-            # whoever changed a model meanwhile found the lock taken, and left the push to us
+            # a model changed meanwhile was not pushed, since its push did not get the lock: sync it in another round
             seen = {each.id: each.version for each in wanted if _is_chosen(each.id, only)}
             if self._versions(only) == seen:
                 break
@@ -101,7 +101,7 @@ class Follower:
         )
 
     def push(self, id: str) -> str:
-        """Bring one model's alias up to date after a change; gives what kept it from that, and never fails."""
+        """Update one model's alias after a change; return the error message, empty on success. Never raises."""
         try:
             with self._turn(_PUSH_WAIT_SECONDS):
                 return self._push(id)
@@ -111,7 +111,7 @@ class Follower:
             return error.message
 
     def adopt(self, entry_id: str) -> tuple[str, str]:
-        """Replace a foreign entry; gives its alias and the name of its model, if there is one."""
+        """Replace a foreign entry; return its alias and the name of its model, empty if there is none."""
         with self._turn(_SYNC_WAIT_SECONDS):
             wanted, tasks = self.compared()
             found = next((task for task in tasks if entry_id in task.step.deletes), None)
@@ -128,7 +128,7 @@ class Follower:
 
     @contextmanager
     def temporary(self, params: Mapping[str, Any], mode: str) -> Iterator[str]:
-        """An alias that serves this for as long as the block runs, and is removed whatever happens in it.
+        """An alias that serves this during the block, and is always removed at its end.
 
         Raises:
             ProxyError: it cannot be registered.
@@ -138,7 +138,7 @@ class Follower:
             self._api.add(new)
             yield new.alias
         finally:
-            with suppress(ProxyError):  # a sync sweeps what is left behind
+            with suppress(ProxyError):  # a sync removes it later
                 self._api.delete(new.id)
 
     def _push(self, id: str) -> str:
@@ -167,12 +167,12 @@ class Follower:
             secret = self._vault.secret(session)
             registry = session.scalars(select(StoreRow.registry_id)).one()
             rows = [(row, state) for row, state in session.execute(statement)]
-        return [self._wish(row, state, registry, secret) for row, state in rows], registry
+        return [self._wanted_of(row, state, registry, secret) for row, state in rows], registry
 
-    def _wish(self, row: ModelRow, state: ModelStateRow | None, registry: str, secret: bytes) -> Wanted:
+    def _wanted_of(self, row: ModelRow, state: ModelStateRow | None, registry: str, secret: bytes) -> Wanted:
         epoch, noted = (state.proxy_epoch, (state.proxy_version, state.proxy_message)) if state else (0, (None, ""))
         if not 0 <= epoch < rows.MOST_VERSIONS:
-            epoch = 0  # as somebody wrote there by SQL: it begins again
+            epoch = 0  # it was edited by SQL: start again
         about = Wanted(row.id, row.name, row.version, epoch, noted)
         if row.status == Status.INACTIVE:
             return about
@@ -198,7 +198,7 @@ class Follower:
         return {row.id: row.version for row in rows if _is_chosen(row.id, only)}
 
     def _apply(self, tasks: Sequence[Task], progress: Progress | None) -> dict[SyncStep, str]:
-        """Carry out what changes something, side by side; gives what failed or cannot be done, with the reason."""
+        """Carry out in parallel the tasks that change something; return the failed or refused steps with the reason."""
         failures = {task.step: task.step.why for task in tasks if task.step.reason == Reason.REFUSED}
         due = [task for task in tasks if task.step.changes]
         self._begin_epochs(due)
@@ -213,7 +213,7 @@ class Follower:
         return failures
 
     def _begin_epochs(self, tasks: Sequence[Task]) -> None:
-        """Remember the epoch of an entry before it is there: a crash in between costs a number, no more."""
+        """Save the epoch of an entry before adding the entry: a crash in between only skips a number."""
         begun = {task.wanted.id: task.epoch for task in tasks if task.wanted and task.epoch is not None}
         if begun:
             with self._store.note() as session:
@@ -236,7 +236,7 @@ class Follower:
         return ""
 
     def _note_outcome(self, wanted: Sequence[Wanted], failures: Mapping[SyncStep, str], left: Sequence[Task]) -> None:
-        """Note of each model whether the proxy follows it now; of those that were left alone, nothing."""
+        """Save for each model whether the proxy serves its current version; models that were left out do not change."""
         failed = {step.model: message for step, message in failures.items()}
         passed_over = {task.step.model for task in left if task.step.reason != Reason.FOREIGN}
         outcomes = {
@@ -265,7 +265,7 @@ def _is_noted(noted: tuple[int | None, str], outcome: tuple[int | None, str]) ->
 
 
 def _states(session: Session, ids: Sequence[str]) -> dict[str, ModelStateRow]:
-    """The states of those of these models that are still there, made where there is none."""
+    """The state rows of these models, created if missing; deleted models are left out."""
     there = session.scalars(select(ModelRow.id).where(ModelRow.id.in_(ids))).all()
     found = {
         row.model_ref: row for row in session.scalars(select(ModelStateRow).where(ModelStateRow.model_ref.in_(there)))
@@ -278,7 +278,7 @@ def _states(session: Session, ids: Sequence[str]) -> dict[str, ModelStateRow]:
 
 
 def proxy_params(row: ModelRow, key: SecretStr | None) -> dict[str, Any]:
-    """What the proxy is given to call a model: as a direct call, and how long it may take."""
+    """LiteLLM's parameters of a deployment on the proxy: those of a direct call, and the timeout."""
     params = PROVIDERS[row.provider].litellm_params(
         ModelType(row.type), row.model_id, row.api_endpoint, row.connection, key
     )

@@ -1,4 +1,4 @@
-"""The answer to KB code: a model, with what it takes to call it."""
+"""The result of resolving: a model with its key, and LiteLLM's arguments to call it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from registry.secrecy import Unpickled, forgetful
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel(Unpickled):
-    """The model to use, with what it takes to call it. The key is shown by nothing but its ``get_secret_value()``."""
+    """The model to use, with its key. Only ``get_secret_value()`` reveals the key."""
 
     model: Model
     api_key: SecretStr | None
@@ -24,8 +24,8 @@ class ResolvedModel(Unpickled):
 
     @forgetful
     def litellm_params(self) -> dict[str, Any]:
-        """Arguments for ``litellm.completion`` or ``litellm.embedding``: ``model``, ``api_base``, ``api_key`` and what
-        else the provider needs. Through the LiteLLM proxy where one is configured, else to the provider.
+        """Arguments for ``litellm.completion`` or ``litellm.embedding``: ``model``, ``api_base``, ``api_key`` and the
+        provider's other fields. They call the LiteLLM proxy if one is configured, else the provider.
 
         The mapping holds the key in clear: pass it on, do not log it.
         """

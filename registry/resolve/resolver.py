@@ -1,4 +1,4 @@
-"""Finds the model that KB code is to use: a given one, the one of a knowledge base, or the default of a type."""
+"""Finds the model for KB code to use: a given one, the one bound to a knowledge base, or the default of a type."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ASK = "Ask for a model alone, for a type alone, or for a type of a knowledge ba
 
 
 class Resolver:
-    """Resolves, for whoever may ask; see `registry.client.Registry.resolve`."""
+    """Resolves models. The caller has checked the role; see `registry.client.Registry.resolve`."""
 
     def __init__(self, store: Store, vault: Vault, policy: Policy, settings: Settings) -> None:
         self._store = store
@@ -31,14 +31,14 @@ class Resolver:
     def resolve(
         self, id_or_name: ModelRef | None, kb: KnowledgeBaseRef | None, type: ModelType | str | None
     ) -> ResolvedModel:
-        """The model to use, with its key where it is called directly."""
+        """The model to use, with its key if it is called directly."""
         with self._store.read() as session:
             row, is_default = _find(session, id_or_name, kb, type)
             if row.status == Status.INACTIVE:
                 raise InactiveModelError(f"“{row.name}” is inactive. Activate it, or bind another model.")
             rows.require_provider(row)
             self._policy.check(rows.origin_of(row.provider, row.api_endpoint))
-            # the proxy holds the key: nothing is decrypted that is not needed
+            # the proxy has the key: do not decrypt it here
             key = None if self._settings.litellm_proxy_url else self._vault.open(row)
             model = rows.to_record(row, is_default=is_default)
         settings = self._settings

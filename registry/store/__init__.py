@@ -1,4 +1,4 @@
-"""The database: transactions, tables, reading rows, and what it takes to wait for them, on SQLite and PostgreSQL.
+"""The database, SQLite or PostgreSQL: transactions, tables, reading rows, locks and time limits.
 
 May import `registry.catalog`, `registry.actors`, `registry.errors`, `registry.records` and `registry.secrecy`.
 """

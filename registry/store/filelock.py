@@ -1,8 +1,8 @@
-"""A lock between threads and processes that is handed over in turn.
+"""A fair lock between threads and processes.
 
-SQLite's own waiting polls, and under load some writer waits for seconds while others pass it. Here the threads of a
-process queue up in order, and the first of each process wait in `flock`, which wakes them when the lock is free. A wait
-has a limit, so that a stopped process cannot hang the others for ever.
+SQLite polls while it waits, so under load a writer can wait for seconds while others overtake it. Here the threads of a
+process queue in order, and the first of each process waits in `flock`, which wakes it when the lock is free. A wait has
+a time limit, so that a stopped process cannot block the others for ever.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: BEGIN IMMEDIATE alone keeps writers apart, if less fairly
+except ImportError:  # Windows: only BEGIN IMMEDIATE separates writers, which is less fair
     fcntl = None  # type: ignore[assignment]  # Windows has none
 
 
 class Queue:
-    """The threads of this process that want one lock, in the order in which they came."""
+    """The threads of this process that wait for one lock, in order of arrival."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -30,7 +30,11 @@ class Queue:
 
     @contextmanager
     def turn(self, seconds: float) -> Iterator[None]:
-        """Be the first of them, or raise TimeoutError after this time."""
+        """Wait until this thread is first in the queue.
+
+        Raises:
+            TimeoutError: it was not within ``seconds``.
+        """
         mine = threading.Lock()
         with self._guard:
             self._waiting.append(mine)
@@ -54,24 +58,24 @@ class Queue:
 
 
 _queues: defaultdict[Path, Queue] = defaultdict(Queue)
-if hasattr(os, "register_at_fork"):  # in a child, nobody is left who would let go of a turn
+if hasattr(os, "register_at_fork"):  # in a child, no thread is left that would release the lock
     os.register_at_fork(after_in_child=_queues.clear)
 
 
 @contextmanager
 def file_lock(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock that the file at ``path`` stands for.
+    """Hold the lock of the file at ``path`` during the block.
 
     Raises:
-        TimeoutError: it was not free within ``seconds``, in this process and among processes together.
-        OSError: the file cannot be made.
+        TimeoutError: the lock was not free within ``seconds``.
+        OSError: the file cannot be created.
     """
     if fcntl is None:
         yield
         return
     end = time.monotonic() + seconds
     with _queues[path.absolute()].turn(seconds):
-        # whoever is next waits here alone: without it, who lets go of the lock could take it again at once
+        # only the next process waits for the lock itself: otherwise the one that releases it could retake it at once
         next_in_line = _taken(path.with_name(path.name + "-next"), end)
         try:
             descriptor = _taken(path, end)
@@ -81,9 +85,8 @@ def file_lock(path: Path, seconds: float) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(
-                descriptor, fcntl.LOCK_UN
-            )  # closing alone lets go only when no process forked since has it open
+            # closing alone does not release it while a process forked since has it open
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
 
@@ -103,7 +106,7 @@ def _acquire(descriptor: int, seconds: float) -> bool:
 
 
 def _wait(descriptor: int, seconds: float) -> bool:
-    """Block in a thread, since flock knows no time limit; a lock that comes too late is let go at once."""
+    """Block in a thread, since flock has no time limit; a lock that is acquired too late is released at once."""
     handover = threading.Lock()
     state = {"acquired": False, "abandoned": False}
     done = threading.Event()

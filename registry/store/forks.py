@@ -1,7 +1,7 @@
-"""What becomes of connections and locks when the process forks, as gunicorn does with --preload.
+"""Handles connections and locks when the process forks, as gunicorn does with --preload.
 
-A child must neither use nor close the connections of its parent, and a lock that another thread held at the fork is
-never released in the child. What owns such things watches for forks here; users of the library need not know.
+A child must neither use nor close its parent's connections, and a lock that another thread held at the fork is never
+released in the child. Objects that own connections or locks register here; users of the library need not care.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from contextlib import ExitStack
 from typing import Final
 
 _PREPARING_SECONDS: Final = 10
-"""How long a fork waits at most, for all watchers together."""
+"""The longest time, in seconds, that a fork waits for all watchers together."""
 
 
 class Watcher:
-    """Base of what has to be prepared for a fork."""
+    """Base of objects that have to prepare for a fork."""
 
     def before_fork(self, seconds: float) -> None:
-        """In the parent: let go of what a child must not inherit, and wait for that no longer than this."""
+        """In the parent: release what a child must not inherit; wait at most ``seconds``."""
 
     def after_fork(self) -> None:
-        """In the parent: go on."""
+        """In the parent: continue."""
 
     def after_fork_in_child(self) -> None:
-        """In the child: forget what belongs to the parent, without closing it. Only the forking thread is left."""
+        """In the child: drop what belongs to the parent, without closing it. Only the forking thread is left."""
 
 
 class Gate:
-    """Lets threads pass, except while it is closed; those that are inside already may always pass again."""
+    """Lets threads enter, except while it is closed; threads that are inside can always enter again."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -57,14 +57,14 @@ class Gate:
                 self._changed.notify_all()
 
     def close(self, seconds: float) -> None:
-        """Let nobody in any more, and wait until no other thread is inside, but no longer than this."""
+        """Let no more threads enter; wait until no other thread is inside, at most ``seconds``."""
         me = threading.get_ident()
         with self._changed:
             self._is_open = False
             self._changed.wait_for(lambda: self._inside.keys() <= {me}, timeout=seconds)
 
     def open(self) -> None:
-        """Let everybody in again."""
+        """Let threads enter again."""
         with self._changed:
             self._is_open = True
             self._changed.notify_all()
@@ -77,7 +77,7 @@ class _Forks:
         self._prepared: list[Watcher] = []
 
     def watch(self, watcher: Watcher) -> None:
-        """Prepare this one for forks. Waits for one that is under way, whose child would not hear of it."""
+        """Register a watcher. Waits for a running fork, whose child would not know the watcher."""
         with self._one_at_a_time:
             self._watchers.add(watcher)
 
@@ -101,7 +101,7 @@ class _Forks:
 
 
 def _each(do: Callable[[Watcher], None], watchers: Iterable[Watcher]) -> None:
-    """Do this with all of them, also where it fails with one; that error is raised in the end."""
+    """Call ``do`` for all watchers, even if one fails; raise its error at the end."""
     with ExitStack() as stack:
         for watcher in watchers:
             stack.callback(do, watcher)
@@ -109,5 +109,5 @@ def _each(do: Callable[[Watcher], None], watchers: Iterable[Watcher]) -> None:
 
 _forks = _Forks()
 watch = _forks.watch
-if hasattr(os, "register_at_fork"):  # Windows knows no forks
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(before=_forks.before, after_in_parent=_forks.after, after_in_child=_forks.after_in_child)

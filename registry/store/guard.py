@@ -1,6 +1,6 @@
-"""What a writing transaction may write: a change is logged, and what is no change touches nothing else.
+"""Checks what a transaction writes: changes need an audit entry, notes are limited to certain tables and columns.
 
-Looked at where statements reach the database, so that it makes no difference what wrote them.
+The check sees the SQL statements that reach the database, so it covers all code.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sqlalchemy import Connection, event
 from registry.store.tables import AuditRow, BindingRow, DefaultRow, KnowledgeBaseRow, ModelRow, ModelStateRow, StoreRow
 
 LOGGED: Final = frozenset(row.__tablename__ for row in (ModelRow, DefaultRow, KnowledgeBaseRow, BindingRow))
-"""Tables whose changes the audit log tells."""
+"""Tables whose changes need an audit entry."""
 NOTED: Final[Mapping[str, frozenset[str] | None]] = {
     ModelStateRow.__tablename__: None,
     StoreRow.__tablename__: frozenset({"secret", "secret_key_id"}),
     ModelRow.__tablename__: frozenset({"api_key", "api_key_id"}),
 }
-"""What is written without an entry: the columns of a table that may be updated, None for whatever is in it."""
+"""Table → columns that can be updated without an audit entry; None: all writes to the table."""
 
 _WRITE: Final = re.compile(
     r'\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+"?(\w+)"?(?:\s+SET\s+(.*?)(?:\s+WHERE\s|$))?', re.DOTALL | re.IGNORECASE
@@ -29,11 +29,11 @@ _COLUMN: Final = re.compile(r'"?(\w+)"?\s*=')
 
 
 class UnloggedError(RuntimeError):
-    """The code of the registry wrote something without the audit entry that belongs to it. Nothing was saved."""
+    """The registry's code wrote something without its audit entry: a bug. Nothing was saved."""
 
 
 class Changes:
-    """Sees what a transaction writes; ``require_entry`` stands before its commit."""
+    """Records the tables that a transaction writes. Call ``require_entry`` before its commit."""
 
     def __init__(self, connection: Connection) -> None:
         self._written: set[str] = set()
@@ -44,10 +44,10 @@ class Changes:
             self._written.add(found[2].lower())
 
     def require_entry(self) -> None:
-        """Make sure that the audit log tells of what was written.
+        """Check that an audit entry was written if a table of `LOGGED` was.
 
         Raises:
-            UnloggedError: it does not.
+            UnloggedError: there is no entry.
         """
         unlogged = sorted(LOGGED & self._written)
         if unlogged and AuditRow.__tablename__ not in self._written:
@@ -55,10 +55,7 @@ class Changes:
 
 
 def refuse_changes(connection: Connection) -> None:
-    """Let a transaction write nothing but what is no change, see `NOTED`: whatever else it writes is refused.
-
-    Its statements raise UnloggedError.
-    """
+    """Limit a transaction's writes to `NOTED`: every other writing statement raises UnloggedError."""
 
     def look(_connection: Connection, _cursor: object, statement: str, *_: Any) -> None:
         if (found := _WRITE.match(statement)) and not _is_note(*found.groups(default="")):

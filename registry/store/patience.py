@@ -1,4 +1,4 @@
-"""How long to wait for a database server, said for a block of code and heeded by its connections (see `postgres`)."""
+"""Time limits for waiting for a database server: set for a block of code, applied by its connections in `postgres`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How long to wait, in seconds.
+    """Time limits, in seconds.
 
     Attributes:
-        silence: for each answer.
-        total: for all of them together, from the beginning of the block; None for any time.
+        silence: for each response.
+        total: for all responses together, from the beginning of the block; None for no limit.
     """
 
     silence: float
@@ -27,7 +27,7 @@ _limits: ContextVar[tuple[tuple[Limit, float], ...]] = ContextVar("registry_pati
 
 @contextmanager
 def limited(limit: Limit) -> Iterator[None]:
-    """Let no wait for the server outlast the limit, in this block. Those of the blocks around it go on counting."""
+    """Limit each wait for the server in this block. The limits of the enclosing blocks apply too."""
     token = _limits.set((*_limits.get(), (limit, time.monotonic())))
     try:
         yield
@@ -36,7 +36,7 @@ def limited(limit: Limit) -> Iterator[None]:
 
 
 def end_of_wait() -> float | None:
-    """When a wait that begins now has to end, by `time.monotonic`; None where no limit was said."""
+    """The deadline of a wait that begins now, by `time.monotonic`; None without a limit."""
     limits = _limits.get()
     if not limits:
         return None
@@ -45,5 +45,5 @@ def end_of_wait() -> float | None:
 
 
 def end_of_all(default: float) -> float:
-    """When all waits of this block together have to be over, by `time.monotonic`; the default where none was said."""
+    """The deadline of all waits in this block together, by `time.monotonic`; the default without a limit."""
     return min((begun + limit.total for limit, begun in _limits.get() if limit.total is not None), default=default)

@@ -1,7 +1,7 @@
-"""PostgreSQL's engine: connections that give up on a server that does not answer.
+"""PostgreSQL's engine: connections that time out if the server does not answer.
 
-A server that is stopped, or cut off behind a firewall, still acknowledges what it is sent, so that neither TCP nor a
-limit on the server's side ends the waiting: the limit has to be on ours, and is what `patience` says.
+A server that is stopped, or cut off behind a firewall, can still acknowledge packets, so neither TCP nor a limit on the
+server ends the wait: the client needs a limit, which `patience` sets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from registry.store.tables import UNREADABLE, read_object
 
 _POOL_SECONDS: Final = 4
 _CONNECT_SECONDS: Final = 4
-_LEAST_CONNECT_SECONDS: Final = 2  # psycopg waits no less
+_LEAST_CONNECT_SECONDS: Final = 2  # the shortest timeout that psycopg applies
 _OF_PYTHON: Final = ("autocommit", "context", "cursor_factory", "plugin", "prepare_threshold", "row_factory")
 _MANIFOLD: Final = ("host", "options", "port")
 _LAST_PORT: Final = 65535
@@ -35,11 +35,11 @@ _ZONE: Final = "-c timezone=UTC"
 
 
 class SilentServerError(psycopg.OperationalError):
-    """The server did not answer in time. The connection is closed: what it would answer later is for nobody."""
+    """The server did not answer in time. The connection is closed, since its late response must not be read."""
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection whose waits end when `patience` says so."""
+    """A connection whose waits end at the deadline of `patience`."""
 
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
         end = end_of_wait()
@@ -53,8 +53,8 @@ class Connection(psycopg.Connection[Any]):
 
 
 class _Time(Loader):
-    """Reads a time as psycopg does; one that only PostgreSQL knows, such as infinity, as `UNREADABLE`: else nothing of
-    the whole result could be read."""
+    """Reads a time as psycopg does, but one without a Python equivalent, such as infinity, as `UNREADABLE`: otherwise
+    the whole result could not be read."""
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
         super().__init__(oid, context)
@@ -69,16 +69,16 @@ class _Time(Loader):
 
 
 def engine(url: URL, lock_seconds: int) -> Engine:
-    """An engine on connections that give up, and that are tried when they come from the pool.
+    """An engine whose connections time out, and are tested when taken from the pool.
 
-    The ``options`` of the environment (``PGOPTIONS``) and then of the URL count. They may change the limit for locks,
-    but not the time zone; nor can the URL change the encoding of texts.
+    The ``options`` of the environment (``PGOPTIONS``) and then of the URL apply. They can change the lock timeout, but
+    not the time zone; the URL cannot change the text encoding.
 
     Raises:
-        SettingsError: the URL cannot be right.
+        SettingsError: the URL has unknown or duplicate parameters, or an invalid host or port.
     """
     made = create_engine(
-        url.set(query={}),  # it is shown with the engine, and only hides the password before the host
+        url.set(query={}),  # the engine's repr shows the query, which can contain passwords
         hide_parameters=True,
         json_deserializer=read_object,
         pool_pre_ping=True,
@@ -94,14 +94,14 @@ def engine(url: URL, lock_seconds: int) -> Engine:
 
 
 def _parameters(url: URL, lock_seconds: int) -> dict[str, Any]:
-    """What the URL asks of libpq, in its names."""
+    """The URL's parameters for libpq, by libpq's names."""
     known = {option.keyword.decode(): option.val for option in Conninfo.get_defaults()}
     strange = [name for name in url.query if name not in known]
     if strange:
         ours = ", ".join(name for name in strange if name in _OF_PYTHON)
         raise SettingsError(
-            f"REGISTRY_DATABASE_URL must not set {ours or 'what PostgreSQL does not know'}. Take it out: after the “?” "
-            "stand parameters of libpq only, such as sslmode."
+            f"REGISTRY_DATABASE_URL must not set {ours or 'what PostgreSQL does not know'}. Remove it: only parameters "
+            "of libpq, such as sslmode, can follow the “?”."
         )
     if any(not isinstance(value, str) for name, value in url.query.items() if name not in _MANIFOLD):
         raise SettingsError("REGISTRY_DATABASE_URL sets a parameter twice after the “?”. Leave one of them.")
@@ -110,8 +110,8 @@ def _parameters(url: URL, lock_seconds: int) -> dict[str, Any]:
         _check_places(str(parameters.get("host", "")), str(parameters.get("port", "")))
     except (ArgumentError, ValueError):
         raise SettingsError(
-            "REGISTRY_DATABASE_URL names a host or a port that there cannot be. Check their spelling; a port is a "
-            f"number from 1 to {_LAST_PORT}."
+            "REGISTRY_DATABASE_URL names an invalid host or port. Check their spelling; a port is a number from 1 to "
+            f"{_LAST_PORT}."
         ) from None
     own = url.query.get("options", ())
     of_environment = (known["options"] or b"").decode(errors="replace")
@@ -120,7 +120,7 @@ def _parameters(url: URL, lock_seconds: int) -> dict[str, Any]:
 
 
 def _check_places(hosts: str, ports: str) -> None:
-    """Raise ValueError where one of them cannot be connected to, whatever runs there."""
+    """Raise ValueError if a host or a port is invalid."""
     for host in hosts.split(","):
         if ":" in host and not host.startswith("/"):
             ip_address(host)
@@ -131,8 +131,8 @@ def _check_places(hosts: str, ports: str) -> None:
 
 
 def _connected(options: dict[str, Any]) -> Connection:
-    """A connection to the first address that answers. All of them share what `patience` leaves; the URL's own
-    ``connect_timeout`` counts for each."""
+    """A connection to the first address that answers. They share the time that `patience` leaves; the URL's own
+    ``connect_timeout`` applies to each."""
     try:
         addresses = conninfo_attempts(options)
     except UnicodeError:  # of a host in the environment
@@ -156,7 +156,7 @@ def _connected(options: dict[str, Any]) -> Connection:
 
 
 def _until(end: float, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """The same steps, until the server is silent at the end. Psycopg takes ten steps a second where nothing comes."""
+    """The same steps, until the server is still silent at ``end``. Psycopg takes ten steps a second while waiting."""
     try:
         state = next(gen)
         while True:

@@ -1,4 +1,4 @@
-"""What the use cases share: reading rows and turning them into records. Nothing here commits."""
+"""Shared by the use cases: reads rows and converts them to records. Nothing here commits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from registry.store.tables import (
 MOST_VERSIONS: Final = 2**31 - 1
 CONTRACT_FIELDS = ("dimensions", "normalize", "distance_metric")
 SET: Final = "set"
-"""Stands for a key that has no fingerprint."""
+"""Shown for a key that has no fingerprint."""
 _MOST_NAMES = 50
 _MOST_FAULTS = 5
 _MOST_REMEMBERED = 20_000
@@ -57,12 +57,12 @@ def fetch(
     visible: Sequence[ColumnElement[bool]] = (),
     argument: str = "id_or_name",
 ) -> ModelRow:
-    """The row with this id or, failing that, this name, where it can be read.
+    """The readable row with this id or, if there is none, with this name.
 
     Raises:
         NotFoundError: there is none.
         StoredValueError: an edit by SQL made it unreadable.
-        InvalidInputError: ``argument`` is none of the things that name a model.
+        InvalidInputError: ``id_or_name`` is not a `ModelRef`; the error names ``argument``.
     """
     row = fetch_any(session, id_or_name, visible, argument)
     require_readable(row)
@@ -75,7 +75,7 @@ def fetch_any(
     visible: Sequence[ColumnElement[bool]] = (),
     argument: str = "id_or_name",
 ) -> ModelRow:
-    """As `fetch`, also where the row cannot be read: for what needs nothing of it but its id.
+    """As `fetch`, even if the row cannot be read: for callers that need only its id.
 
     Raises:
         NotFoundError, InvalidInputError: as `fetch`.
@@ -89,25 +89,25 @@ def fetch_any(
 
 
 def require_readable(row: ModelRow) -> None:
-    """Make sure that a row can be used.
+    """Check that a row can be used.
 
     Raises:
-        StoredValueError: it cannot; ``fields`` says where.
+        StoredValueError: it cannot; ``fields`` names the unreadable fields.
     """
     found = faults(row)
     if found:
         raise StoredValueError(
-            f"“{row.name}” cannot be read: its row in the database was edited ({', '.join(found[:_MOST_FAULTS])}). Put "
-            "it right there, restore the store from a backup, or register the model again and delete this one.",
+            f"“{row.name}” cannot be read: its row in the database was edited ({', '.join(found[:_MOST_FAULTS])}). Fix "
+            "it there, restore the store from a backup, or register the model again and delete this one.",
             fields=dict.fromkeys(found, "Cannot be read."),
         )
 
 
 def faults(row: ModelRow) -> tuple[str, ...]:
-    """The fields without which a row cannot be used, and which only an edit by SQL can have made what they are.
+    """The invalid fields without which a row cannot be used; only an edit by SQL can have set them.
 
-    Whatever else cannot be read is read as something that is refused where it counts: an endpoint that cannot be
-    called, a key that does not open, a provider that is not known.
+    Other invalid fields are read as values that are refused when used: an endpoint that cannot be called, a key that
+    cannot be decrypted, an unknown provider.
     """
     found = _column_faults(row.id, row.type, row.model_id, row.status, row.version)
     return found or _content_faults(ModelType(row.type), row.provider, row.connection, row.config)
@@ -130,7 +130,7 @@ def _content_faults(kind: ModelType, provider: str, connection: object, config: 
     if provider in PROVIDERS and kind not in PROVIDERS[provider].types:
         return ("provider",)
     known = CONFIGS[kind].model_fields
-    others = config.keys() - known.keys()  # a later version may have written them
+    others = config.keys() - known.keys()  # a later version can have written them
     found = [f"connection.{shown(name)}" for name, value in connection.items() if not isinstance(value, str)]
     found += [f"config.{shown(name)}" for name in others if not _is_plain(config[name])]
     try:
@@ -141,7 +141,7 @@ def _content_faults(kind: ModelType, provider: str, connection: object, config: 
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a parameter is what any is: a text, a number, yes or no, nothing, or a list of texts."""
+    """Whether a value has a type that parameters have: a text, a finite number, a bool, None, or a list of texts."""
     if isinstance(value, list):
         return all(isinstance(each, str) for each in value)
     return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
@@ -149,17 +149,17 @@ def _is_plain(value: object) -> bool:
 
 @lru_cache(_MOST_REMEMBERED)
 def _is_content_readable(type: str, provider: str, connection: str, config: str) -> bool:
-    """As `_content_faults` of the stored texts. Remembered: a list asks it of each model every time."""
+    """As `_content_faults`, from the stored texts. Cached, since every list checks all of its models."""
     return not _content_faults(ModelType(type), provider, read_object(connection), read_object(config))
 
 
 def equals(column: Column, text: str, form: Callable[[str], str] = str) -> ColumnElement[bool]:
-    """The condition that a column holds exactly this text, in the form in which the column keeps texts."""
+    """The condition that a column equals this text; ``form`` converts the text to the column's form."""
     return column == form(text) if arguments.findable(text) else false()
 
 
 def contains(column: Column, text: str, form: Callable[[str], str] = str) -> ColumnElement[bool]:
-    """The condition that a column contains this text, as in `equals`, but in any case for ASCII letters."""
+    """The condition that a column contains this text, ignoring the case of ASCII letters; ``form`` as in `equals`."""
     return column.icontains(form(text), autoescape=True) if arguments.findable(text) else false()
 
 
@@ -190,7 +190,7 @@ def default_ids(session: Session) -> set[str]:
 
 
 def contract(row: ModelRow) -> Contract | None:
-    """The embedding contract: vectors that were made under two of them never mix. None for other types."""
+    """The embedding contract: vectors made under different contracts must not be mixed. None for other types."""
     if row.type != ModelType.EMBEDDING:
         return None
     config = parameters(row)
@@ -198,17 +198,17 @@ def contract(row: ModelRow) -> Contract | None:
 
 
 def parameters(row: ModelRow) -> Mapping[str, Any]:
-    """The parameters of a model, those that its row lacks with their defaults; none where they cannot be read."""
+    """The parameters of a model, with defaults for those missing in its row; empty if they cannot be read."""
     if isinstance(row.config, Unreadable):
         return {}
     return {**_DEFAULTS[ModelType(row.type)], **row.config}
 
 
 def require_provider(row: ModelRow) -> None:
-    """Make sure that the provider is one of those that this version knows.
+    """Check that this version knows the provider.
 
     Raises:
-        StoredValueError: it is none.
+        StoredValueError: it does not.
     """
     if row.provider not in PROVIDERS:
         raise StoredValueError(
@@ -219,7 +219,7 @@ def require_provider(row: ModelRow) -> None:
 
 
 def origin_of(provider: str, api_endpoint: str | None) -> str:
-    """Where a model is called; empty where its provider is not in the catalogue, or its endpoint no address."""
+    """The origin at which a model is called; empty if its provider is unknown or its endpoint invalid."""
     try:
         return PROVIDERS[provider].origin(api_endpoint)
     except (KeyError, ValueError):
@@ -227,12 +227,12 @@ def origin_of(provider: str, api_endpoint: str | None) -> str:
 
 
 def key_scope(row: ModelRow) -> KeyScope:
-    """What a key stored in this row belongs to."""
+    """The scope of a key stored in this row."""
     return KeyScope(row.id, row.provider, origin_of(row.provider, row.api_endpoint))
 
 
 def key_shown(row: ModelRow) -> str | None:
-    """What may be told of the key in a row: its fingerprint, or that it is set; None where there is none."""
+    """The displayable form of a row's key: its fingerprint, or `SET` without one; None if there is no key."""
     if row.api_key is None:
         return None
     mark = row.api_key_print or ""
@@ -240,9 +240,9 @@ def key_shown(row: ModelRow) -> str | None:
 
 
 def described(row: ModelRow) -> dict[str, Any]:
-    """A model as the audit log compares it: flat, and without anything of its key but its fingerprint.
+    """A model as the audit log compares it: its fields in one mapping, with the key's fingerprint instead of the key.
 
-    Of a row that cannot be read without its parameters and connection fields, which can hold anything.
+    For an unreadable row, parameters and connection fields are left out, since they can contain anything.
     """
     nested = {} if faults(row) else {"connection": row.connection, "config": row.config}
     return {
@@ -261,7 +261,7 @@ def to_record(row: ModelRow, *, is_default: bool) -> Model:
     """The row as a record, without its key.
 
     Raises:
-        StoredValueError: it cannot be read.
+        StoredValueError: the row cannot be read.
     """
     require_readable(row)
     config = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters(row).items()}
@@ -319,10 +319,10 @@ def summaries(session: Session, conditions: Sequence[ColumnElement[bool]]) -> li
 
 
 def _summary(row: RowMapping) -> ModelSummary:
-    """A row of a list; three of its columns are not shown."""
-    told = dict(row)
-    version, connection, config = (told.pop(name) for name in ("version", "connection", "config"))
-    found = ModelSummary(**told)
+    """A row of a list. Three of the columns only serve to check that it is readable."""
+    fields = dict(row)
+    version, connection, config = (fields.pop(name) for name in ("version", "connection", "config"))
+    found = ModelSummary(**fields)
     is_readable = not _column_faults(found.id, found.type, found.model_id, found.status, version)
     if is_readable and _is_content_readable(found.type, found.provider, connection, config):
         return found
@@ -348,7 +348,7 @@ def bases(session: Session, conditions: Sequence[ColumnElement[bool]]) -> list[K
 
 
 def impact(users: Sequence[KnowledgeBase]) -> dict[str, Any]:
-    """The knowledge bases that a change touches, as an audit entry's context tells them."""
+    """The knowledge bases that a change affects, as the context of an audit entry."""
     if not users:
         return {}
     return {"knowledge_bases": [base.name for base in users[:_MOST_NAMES]], "knowledge_base_count": len(users)}

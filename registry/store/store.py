@@ -1,8 +1,8 @@
-"""The store: reading and writing transactions on SQLite or PostgreSQL, alike.
+"""The store: reading and writing transactions on SQLite and PostgreSQL.
 
-There is one writer at a time, on both stores: changes are rare, each one extends the audit log's hash chain, and so
-each would wait for the one before it anyway. Taking the lock first makes every change see the truth, rules out
-deadlocks, and hands out audit numbers without gaps. Constraints in the schema hold where somebody writes past us.
+Both have one writer at a time: changes are rare, and each extends the audit log's hash chain, so it has to wait for the
+previous one anyway. Taking the lock first makes every change see the current state, rules out deadlocks, and numbers
+the audit entries without gaps. Constraints in the schema also apply to programs that bypass the registry.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from registry.store.tables import AuditRow, Base, StoreRow, read_object
 SCHEMA_VERSION = "0005"
 LOCK_SECONDS = 10
 READING: Final = Limit(silence=4, total=9)
-"""What a caller in a hurry waits for, such as KB code that asks for its model."""
+"""For interactive reads, such as KB code that resolves a model."""
 SEARCHING: Final = Limit(silence=60)
-"""For statements that may go through the whole audit log."""
+"""For statements that can scan the whole audit log."""
 LOG_BROKEN_OFF: Final = (
     "The store refused the change: the audit log does not end where the registry ended it, and until it does nothing "
     "can be changed. Run: python -m registry verify"
@@ -52,7 +52,7 @@ LOG_BROKEN_OFF: Final = (
 _WRITING: Final = Limit(silence=LOCK_SECONDS + 1)
 _LOCKING: Final = Limit(silence=4)
 _LOOK_AGAIN_SECONDS = 0.05
-_PG_WRITE_LOCK = 0x6D6F64656C73  # "models": any constant will do, it only must not be another program's
+_PG_WRITE_LOCK = 0x6D6F64656C73  # "models": an arbitrary constant, which no other program must use
 _TAKE_PG_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=_PG_WRITE_LOCK)
 
 Clock = Callable[[], datetime]
@@ -68,10 +68,10 @@ class Store(forks.Watcher):
 
     Args:
         url: ``sqlite:///path`` or ``postgresql+psycopg://…``.
-        clock: what time it is, with a time zone; the demo has a clock of its own.
+        clock: returns the current time, with a time zone; the demo passes a simulated one.
 
     Raises:
-        SettingsError: the URL is not of a database that is supported.
+        SettingsError: the URL is invalid, or the database is not supported.
     """
 
     def __init__(self, url: str, *, clock: Clock = utcnow) -> None:
@@ -94,17 +94,17 @@ class Store(forks.Watcher):
         """A reading transaction: all its statements see one state of the store.
 
         Raises:
-            StoreError: it cannot be read, or its server did not answer within the limit.
+            StoreError: the store cannot be read, or its server did not answer within the limit.
         """
         with self._used(limit), self._connected(self._reading) as connection, Session(connection) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A writing transaction, the only one at a time; it commits at the end or, on any error, leaves no trace.
+        """A writing transaction, the only one at a time. It commits at the end, and is rolled back on any error.
 
         Raises:
-            UnloggedError: something was changed and the audit log does not tell of it.
+            UnloggedError: something was changed without an audit entry.
         """
         with self._written() as session:
             changes = guard.Changes(session.connection())
@@ -114,10 +114,10 @@ class Store(forks.Watcher):
 
     @contextmanager
     def note(self) -> Iterator[Session]:
-        """As `write`, for what is no change and has no entry: proxy state, test results, ciphertexts, the secret.
+        """As `write`, for data without audit entries: proxy state, test results, ciphertexts, the store's secret.
 
         Raises:
-            UnloggedError: a statement would write something else.
+            UnloggedError: a statement writes anything else.
         """
         with self._written() as session:
             guard.refuse_changes(session.connection())
@@ -125,10 +125,10 @@ class Store(forks.Watcher):
 
     @contextmanager
     def exclusive(self, name: str, seconds: float) -> Iterator[None]:
-        """Hold a lock of this name, the only one over all processes and machines on this store; no transaction is open.
+        """Hold the lock of this name, exclusive for all processes and machines on this store, without a transaction.
 
         Raises:
-            TimeoutError: somebody else held it for all of ``seconds``.
+            TimeoutError: another caller held it for all of ``seconds``.
             StoreError: the store cannot be reached.
         """
         with ExitStack() as held:
@@ -139,10 +139,10 @@ class Store(forks.Watcher):
             yield
 
     def is_empty_file(self) -> bool:
-        """Whether this is an SQLite store whose file is not there yet, or holds nothing.
+        """Whether this is an SQLite store whose file is missing or empty.
 
         Raises:
-            StoreError: whether it is there cannot be found out.
+            StoreError: the file cannot be examined.
         """
         with _translated():
             return self.path is not None and not _size(self.path)
@@ -153,7 +153,7 @@ class Store(forks.Watcher):
             if self.is_sqlite:
                 cast(sqlite3.Connection, connection.connection.driver_connection).execute("PRAGMA journal_mode = WAL")
             with connection.begin():
-                with limited(_WRITING):  # the migration itself may take any time
+                with limited(_WRITING):  # the migration itself has no time limit
                     if not self.is_sqlite:
                         connection.execute(_TAKE_PG_LOCK)
                     found = _schema_version(connection)
@@ -163,7 +163,7 @@ class Store(forks.Watcher):
                 _migrate(connection)
 
     def grant(self, role: str) -> None:
-        """Give a PostgreSQL role what the dashboard needs, and no more: the audit log it may only read and extend.
+        """Grant a PostgreSQL role exactly the rights the dashboard needs: the audit log it can only read and extend.
 
         Raises:
             StoreError: the store is not PostgreSQL, or the role does not exist.
@@ -180,10 +180,10 @@ class Store(forks.Watcher):
             connection.execute(text(f"GRANT SELECT ON alembic_version TO {quoted}"))
 
     def check(self) -> None:
-        """Make sure that the schema is the one that this library was written for.
+        """Check that the schema has the version that this library needs.
 
         Raises:
-            SchemaError: it is missing, older or newer; the message names the command that mends it.
+            SchemaError: it is missing, older or newer; the message says what to do.
             StoreError: the store cannot be reached.
         """
         with self._used(READING), self._connected(self._reading) as connection:
@@ -194,7 +194,7 @@ class Store(forks.Watcher):
             raise SchemaError(f"The store {state}. Run: python -m registry migrate")
 
     def registry_id(self) -> str:
-        """Which registry this is: a random id made with the store."""
+        """The registry's id, generated at random when the store was created."""
         with self.read() as session:
             return session.scalars(select(StoreRow.registry_id)).one()
 
@@ -203,8 +203,8 @@ class Store(forks.Watcher):
         self.engine.dispose()
 
     def before_fork(self, seconds: float) -> None:
-        """Wait for the transactions of other threads. SQLite's connections are closed: a copy of one, or of the locks
-        that it notes in memory, would let the child break the file."""
+        """Wait for the transactions of other threads. SQLite's connections are closed: with a copy of one, or of its
+        locks in memory, the child could corrupt the file."""
         self._gate.close(seconds)
         if self.is_sqlite:
             self.engine.dispose()
@@ -214,7 +214,7 @@ class Store(forks.Watcher):
         self._gate.open()
 
     def after_fork_in_child(self) -> None:
-        """Begin with no connection; those of the parent are kept, since to collect them would be to close them."""
+        """Start without connections. The parent's are kept referenced: garbage collection would close them."""
         self._gate = forks.Gate()
         self._queues = defaultdict(Queue)
         _of_parents.append(self.engine.pool)
@@ -235,14 +235,14 @@ class Store(forks.Watcher):
 
     @contextmanager
     def _used(self, limit: Limit, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-        """What each use of the database goes through."""
+        """Wraps each use of the database: fork gate, time limit, translation of errors, check of the file."""
         with self._gate, limited(limit), _translated(but=but):
             self._require_file()
             yield
 
     @contextmanager
     def _connected(self, engine: Engine) -> Iterator[Connection]:
-        """A connection that works; whatever it is for, it is waited for as a caller in a hurry waits."""
+        """A working connection. Connecting always has the limit of interactive reads."""
         with limited(READING):
             connection = engine.connect()
         with connection:
@@ -250,14 +250,14 @@ class Store(forks.Watcher):
 
     @contextmanager
     def _made(self) -> Iterator[None]:
-        """Make the file, readable for its owner only, before SQLite opens it."""
+        """Create the file, readable by its owner only, before SQLite opens it."""
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(mode=0o600)
         yield
 
     def _require_file(self) -> None:
-        # open connections would go on reading, and writing, a file that nobody can find any more
+        # open connections would go on using the deleted file
         if self.path is not None and _size(self.path) is None:
             raise StoreError("The store's file is gone. Put it back, or restore it from a backup, and try again.")
 
@@ -271,7 +271,7 @@ class Store(forks.Watcher):
         key = {"key": int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)}
         until = time.monotonic() + seconds
         with (
-            self._queues[name].turn(seconds),  # one waits with a connection: many would leave none to who has the lock
+            self._queues[name].turn(seconds),  # only one waits with a connection: more could exhaust the pool
             self._connected(self.engine.execution_options(isolation_level="AUTOCOMMIT")) as connection,
         ):
             while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
@@ -281,13 +281,13 @@ class Store(forks.Watcher):
             try:
                 yield
             finally:
-                # a connection that broke off holds no lock any more
+                # a lost connection has released its lock
                 with suppress(SQLAlchemyError), limited(_LOCKING):
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
 
 
 def _checked(clock: Clock) -> Clock:
-    """The clock, which raises InvalidInputError where it tells no time."""
+    """The clock, wrapped: it raises InvalidInputError if the result is not a time with a time zone."""
 
     def now() -> datetime:
         try:
@@ -309,7 +309,7 @@ _PRAGMAS = ("foreign_keys = ON", "synchronous = FULL", "busy_timeout = 5000", "t
 
 def _parse(url: str) -> URL:
     try:
-        if not url.isprintable() or "%00" in url:  # no path and no parameter can hold a NUL
+        if not url.isprintable() or "%00" in url:  # neither a path nor a parameter can contain NUL
             raise ValueError
         parsed = make_url(url)
         backend, driver = parsed.get_backend_name(), parsed.get_driver_name()
@@ -323,7 +323,7 @@ def _parse(url: str) -> URL:
 
 
 def _absolute(path: Path) -> Path:
-    """The same file, wherever the working folder is later."""
+    """The absolute path, independent of later changes of the working folder."""
     try:
         found = path.absolute()
     except OSError:
@@ -337,7 +337,7 @@ def _absolute(path: Path) -> Path:
 
 
 def _size(path: Path) -> int | None:
-    """The size of a file in bytes, None where there is none. Other errors than that are the caller's."""
+    """The size of a file in bytes; None if it is missing. Other errors are raised."""
     try:
         return path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
@@ -345,20 +345,20 @@ def _size(path: Path) -> int | None:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    from registry.store import postgres  # imported here: who uses SQLite must not pay for psycopg
+    from registry.store import postgres  # imported here: SQLite must not pay for psycopg
 
     return postgres.engine(url, LOCK_SECONDS)
 
 
 def _sqlite_engine(path: Path) -> Engine:
-    # mode=rw: a file that has gone must not come back empty
+    # mode=rw: a deleted file must not be created again as an empty one
     uri = f"file:{quote(str(path))}"
     url = URL.create("sqlite", database=uri, query={"mode": "rw", "uri": "true"})
     engine = create_engine(url, hide_parameters=True, json_deserializer=read_object)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: object) -> None:
-        connection.isolation_level = None  # the driver must not open transactions of its own: "begin" below does
+        connection.isolation_level = None  # the driver must not open transactions itself: "begin" below does
         connection.text_factory = _text
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
@@ -371,7 +371,7 @@ def _sqlite_engine(path: Path) -> Engine:
 
 
 def _text(raw: bytes) -> str | bytes:
-    """A text, or the bytes as they are: one that is no UTF-8 must not make the whole result unreadable."""
+    """The decoded text, or the raw bytes if it is not UTF-8: it must not make the whole result unreadable."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -422,8 +422,8 @@ def _translated(*, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
         raise _from_constraint(error) from None
     except (DataError, OverflowError):
         raise StoredValueError(
-            "A value in the store was edited and is beyond what can be read or gone on from: nothing was saved. Put it "
-            "right in the database, or restore the store from a backup."
+            "A value in the store was edited and is out of range: nothing was saved. Fix it in the database, or "
+            "restore the store from a backup."
         ) from None
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise _from_failure(error) from None
@@ -434,7 +434,7 @@ def _from_constraint(error: IntegrityError) -> RegistryError:
     for constraint, make in _CONSTRAINTS.items():
         if constraint in name:
             return make()
-    return StoreError("The store refused the change: it would break one of its rules.")
+    return StoreError("The store refused the change: it would violate a constraint. Load the page again and retry.")
 
 
 def _from_failure(error: Exception) -> StoreError:

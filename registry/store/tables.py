@@ -1,7 +1,7 @@
-"""The tables, as SQLAlchemy sees them. Constraints have names, since errors are told by them.
+"""The tables, declared for SQLAlchemy. Constraints have names, by which errors are recognized.
 
-Whoever may write SQL can put anything into a row, and SQLite anything into any column. What is not of its column's kind
-is read as `UNREADABLE`, or as what the column says instead; only the store's own row cannot be done without.
+An edit by SQL can put any value into a row, and SQLite accepts any type in any column. A value of the wrong type is
+read as `UNREADABLE`, or as the column's substitute; only in the store's own row it is an error.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ STATUSES = ", ".join(f"'{value}'" for value in Status)
 
 
 class Unreadable(str):
-    """Stands, as a text, in the place of a value that is not of its column's kind."""
+    """The type of `UNREADABLE`: a text in place of a value of the wrong type."""
 
     __slots__ = ()
 
 
 UNREADABLE: Final = Unreadable("(cannot be read)")
 LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
-"""In the place of a time that cannot be read, where there has to be one."""
+"""The substitute for an unreadable time in a column that is never None."""
 
 
 def read_object(text: str | bytes) -> Any:
@@ -74,7 +74,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class WrittenDateTime(UtcDateTime):
-    """As `UtcDateTime`; of SQLite, where a time has many texts, only the one that this type writes."""
+    """As `UtcDateTime`, but on SQLite, where a time can have several notations, it reads only the one it writes."""
 
     cache_ok = True
 
@@ -90,11 +90,11 @@ def _moment(text: str) -> datetime:
 
 
 class Guarded(TypeDecorator[Any]):
-    """A column that an edit by SQL may have put anything into.
+    """A column in which a value of the wrong type, from an edit by SQL, is read as a substitute.
 
     Args:
-        impl: its type.
-        instead: what is read where a value is not of the type's own kind.
+        impl: the column's type.
+        instead: the substitute.
     """
 
     impl: Any = String
@@ -126,19 +126,19 @@ class Guarded(TypeDecorator[Any]):
         return guarded
 
     def unreadable(self) -> Any:
-        """What a value of another kind is read as."""
+        """The substitute for a value of the wrong type."""
         return self.instead
 
 
 class Vital(Guarded):
-    """A column without whose value nothing goes on."""
+    """A column in which a value of the wrong type is an error."""
 
     cache_ok = True
 
     def unreadable(self) -> Any:
         """Raise StoredValueError."""
         raise StoredValueError(
-            "The store's own row was edited and cannot be read. Put it right in the database, in the table “store”, or "
+            "The store's own row was edited and cannot be read. Fix it in the database, in the table “store”, or "
             "restore the store from a backup."
         )
 
@@ -157,7 +157,7 @@ class Base(DeclarativeBase):
 
 
 class StoreRow(Base):
-    """One row: which registry this is, its wrapped secret, and the head of the audit log."""
+    """The single row with the registry's id, the store's encrypted secret, and the head of the audit log."""
 
     __tablename__ = "store"
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
@@ -204,11 +204,11 @@ class ModelRow(Base):
 
 
 class ModelStateRow(Base):
-    """What is known of a model besides what it is. None of it touches the model's version.
+    """State of a model besides its definition. Writing it does not change the model's version.
 
-    ``proxy_version`` is the version that the proxy serves, ``proxy_epoch`` tells entries of the same content apart, and
-    ``proxy_message`` what went wrong the last time. ``test_version`` is the version that the last test was of, or a
-    later one that is called in the same way.
+    ``proxy_version`` is the version that the proxy serves, ``proxy_epoch`` distinguishes entries with the same content,
+    and ``proxy_message`` is the last error. ``test_version`` is the version that was tested last, or a later one with
+    the same fields that affect the call.
     """
 
     __tablename__ = "model_states"
@@ -227,7 +227,7 @@ class ModelStateRow(Base):
 
 
 class DefaultRow(Base):
-    """The default of a type: at most one, of that type and active, by construction."""
+    """The default of a type. Constraints ensure that there is at most one, active and of that type."""
 
     __tablename__ = "defaults"
     __table_args__ = (
@@ -243,7 +243,7 @@ class DefaultRow(Base):
 
 
 class KnowledgeBaseRow(Base):
-    """A knowledge base; ``contract`` is the embedding contract that its vectors were made with."""
+    """A knowledge base; ``contract`` is the embedding contract of its vectors."""
 
     __tablename__ = "knowledge_bases"
     __table_args__ = (
@@ -258,7 +258,7 @@ class KnowledgeBaseRow(Base):
 
 
 class BindingRow(Base):
-    """Which model a knowledge base uses for a type."""
+    """The model that a knowledge base uses for a type."""
 
     __tablename__ = "bindings"
     __table_args__ = (
@@ -274,9 +274,9 @@ class BindingRow(Base):
 
 
 class AuditRow(Base):
-    """One entry of the append-only log. ``changes`` and ``context`` are kept as the exact text that was hashed.
+    """One entry of the append-only log. ``changes`` and ``context`` are stored as the exact text that was hashed.
 
-    What cannot be read, since it was not written here, is None.
+    A value of the wrong type, which the registry did not write, is read as None.
     """
 
     __tablename__ = "audit_log"

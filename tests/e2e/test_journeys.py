@@ -303,7 +303,7 @@ def test_two_administrators_at_once(
     one.click("Save changes")
     two.type("Name", "Second")
     two.click("Save changes")
-    expect(two.page.get_by_role("alert")).to_contain_text("was changed by somebody else")
+    expect(two.page.get_by_role("alert")).to_contain_text("was changed by another user")
     two.click("Load it again")
     expect(two.page.get_by_label("Name", exact=True)).to_have_value("First")
     assert reg.models.get(model.id).name == "First"

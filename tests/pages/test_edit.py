@@ -222,7 +222,7 @@ def test_a_stale_form_is_told_and_loaded_again(dashboard: Dashboard, reg: Regist
     dashboard.open("edit", id=model.id).put(name="Mine", api_key=NEW_KEY)
     reg.models.update(model.id, {"name": "Theirs"}, version=model.version, actor=ADMIN)
     dashboard.click("Save changes")
-    assert "was changed by somebody else" in dashboard.errors[0]
+    assert "was changed by another user" in dashboard.errors[0]
     assert reg.models.get(model.id).name == "Theirs"
     dashboard.click("Load it again")
     assert (dashboard.field("name").value, dashboard.field("api_key").value) == ("Theirs", "")

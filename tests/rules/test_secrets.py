@@ -272,7 +272,7 @@ def test_a_key_in_another_field_is_refused(
     with pytest.raises(errors.InvalidModelError) as refused:
         saving(dict(given))
     assert [field] == list(refused.value.fields)
-    assert "Take it out" in refused.value.fields[field]
+    assert "Remove it" in refused.value.fields[field]
     key = given.get("api_key", CANARY)
     assert key not in str(refused.value)
     assert not [entry for entry in reg.audit.find(search=key).entries if entry.action != "model:create"]

@@ -1,4 +1,4 @@
-"""Alembic runs this. `registry.store.store` hands it the connection: a migration and its lock share a transaction."""
+"""Run by Alembic. `registry.store.store` passes the connection, so a migration and its lock share a transaction."""
 
 from alembic import context
 

@@ -442,7 +442,7 @@ def test_the_cursor_leads_to_numbers_below_one(log: Registry, raw: Engine, run: 
     for number in (0, -7):
         run(f"INSERT INTO audit_log ({COLUMNS}) SELECT {number}, {COLUMNS[5:]} FROM audit_log WHERE seq = 4")
     assert [4, 3, 2, 1, 0, -7] == _all_seqs(log)
-    assert (0, -7, "Entry -7 was put in.") == (
+    assert (0, -7, "Entry -7 was inserted.") == (
         log.audit.verify().checked,
         log.audit.verify().first_bad,
         log.audit.verify().reason,

@@ -537,7 +537,7 @@ def test_the_wrong_keyring_changes_nothing(
 
 FAULTS: dict[str, tuple[Fault, str]] = {
     "an error of its own": (Fault(500), "STORE_MODEL_IN_DB"),
-    "overloaded": (Fault(429), "too much to do"),
+    "overloaded": (Fault(429), "overloaded"),
     "no such path": (Fault(404), "refused the request"),
     "elsewhere": (Fault(302), "where it really is"),
     "another program": (Fault(200, text="<html>Welcome</html>"), "without a path"),

@@ -18,7 +18,7 @@ _SQLITE_GUARDS = (
        BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END""",
     """CREATE TRIGGER audit_log_no_delete BEFORE DELETE ON audit_log
        BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END""",
-    # INSERT OR REPLACE deletes without firing the delete trigger: only an entry behind the last is let in
+    # INSERT OR REPLACE deletes without firing the delete trigger: only an entry after the last is accepted
     """CREATE TRIGGER audit_log_no_replace BEFORE INSERT ON audit_log
        WHEN EXISTS (SELECT 1 FROM audit_log WHERE seq >= NEW.seq)
        BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END""",

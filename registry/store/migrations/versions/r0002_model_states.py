@@ -1,4 +1,4 @@
-"""What is known of a model besides what it is: how far the proxy follows it, and how its last test went."""
+"""The state of a model besides its definition: the version that the proxy serves, and the last test."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Which version of a model its last test was of; where it was not changed since its test, that is the present one."""
+"""The version of a model that was tested last: the current one, if the model was not changed since the test."""
 
 import sqlalchemy as sa
 from alembic import op

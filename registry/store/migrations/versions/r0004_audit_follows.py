@@ -1,4 +1,4 @@
-"""An entry of the audit log is let in behind the newest one only, whoever writes it."""
+"""Triggers that accept an audit entry only directly after the newest one, from any program."""
 
 from alembic import op
 
@@ -10,10 +10,10 @@ _SQLITE = (
        WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit_log)
          OR NEW.prev_hash IS NOT coalesce((SELECT hash FROM audit_log ORDER BY seq DESC LIMIT 1), hex(zeroblob(32)))
        BEGIN SELECT RAISE(ABORT, 'an entry of the audit log must follow the newest one'); END""",
-    "DROP TRIGGER IF EXISTS audit_log_no_replace",  # what it refused does not follow either
+    "DROP TRIGGER IF EXISTS audit_log_no_replace",  # the new trigger refuses the same
 )
 _POSTGRESQL = (
-    # by the full name and a search path of its own: a role may make a temporary table that is called so, too
+    # with the full name and a fixed search path: a role can create a temporary table of the same name
     """CREATE FUNCTION audit_log_follows() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
        DECLARE
          newest_seq bigint;

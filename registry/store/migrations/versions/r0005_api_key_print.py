@@ -1,4 +1,4 @@
-"""A keyed fingerprint beside each API key, none for those saved before; and two columns go that nothing read."""
+"""Adds a keyed fingerprint of each API key, none for keys saved before, and drops two unused columns."""
 
 import sqlalchemy as sa
 from alembic import op
