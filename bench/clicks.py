@@ -2,8 +2,8 @@
 
     python -m bench.clicks [--runs 30]
 
-Each click opens another page; its time is from the click to the page at rest. The test is of a model whose provider is
-played by a server on loopback.
+Each click opens another page; its time is from the click until the page is idle. A server on loopback simulates the
+provider of the tested model.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAGES = ("Audit log", "Models")
 
 
 def clicks(visitor: Visitor, runs: int) -> list[float]:
-    """The milliseconds that each took."""
+    """The duration of each click, in milliseconds."""
     found = []
     for number in range(runs):
         link = visitor.page.get_by_role("link", name=PAGES[number % len(PAGES)])

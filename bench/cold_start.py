@@ -2,7 +2,7 @@
 
     python -m bench.cold_start [--runs 7]
 
-The dashboard, on the demo's store, is measured in turns with Streamlit's own hello page: only their ratio means much.
+Measures the dashboard, on the demo's store, and Streamlit's hello page alternately: only their ratio is meaningful.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ POLL = 0.01  # seconds
 
 @dataclass(frozen=True)
 class Subject:
-    """A server to start, how one gets in, and what is visible once its page can be used."""
+    """A server to start, the way to sign in, and the text that is visible once its page can be used."""
 
     name: str
     command: Sequence[str]
@@ -60,7 +60,7 @@ def measure(subject: Subject, browser: Browser) -> float:
 
 
 def main() -> None:
-    """Measure both in turns and print their medians and ratio."""
+    """Measure both alternately and print their medians and ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7, help="runs of each, after one that is not counted")
     runs = parser.parse_args().runs

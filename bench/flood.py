@@ -1,4 +1,4 @@
-"""What people who are not signed in can make the server keep: its memory before and after.
+"""How much memory clients without a sign-in can make the server keep: its memory before and after.
 
     python -m bench.flood [--megabytes 300] [--sessions 20]
 
@@ -30,13 +30,13 @@ UPLOADS = "/_stcore/upload_file"
 
 
 def resident(running: Server) -> float:
-    """Megabytes of memory that the server's process has."""
+    """Resident memory of the server's process, in megabytes."""
     command = ("ps", "-o", "rss=", "-p", str(running.process.pid))
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) * 1024 / MEGABYTE
 
 
 def at_rest(running: Server) -> float:
-    """Its memory once it has loaded what it loads beside the start."""
+    """The server's memory after its background loading at start, in megabytes."""
     before, now = 0.0, resident(running)
     while abs(now - before) >= 1:
         time.sleep(5)
@@ -45,7 +45,7 @@ def at_rest(running: Server) -> float:
 
 
 def token(running: Server) -> str:
-    """What proves to the server that an upload comes from its own page; everybody is given one."""
+    """The token that proves to the server that an upload comes from its own page; every client gets one."""
     connection = http.client.HTTPConnection("localhost", running.port)
     connection.request("GET", "/_stcore/health")
     cookies = connection.getresponse().headers.get_all("Set-Cookie", [])
@@ -54,7 +54,7 @@ def token(running: Server) -> str:
 
 
 def upload(running: Server, session: str, number: int, xsrf: str) -> int | str:
-    """Send 1 MB as a file; the answer's status, or how the server broke off."""
+    """Send 1 MB as a file; return the status of the response, or the connection error."""
     head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
     connection = http.client.HTTPConnection("localhost", running.port)
     headers = {
@@ -73,7 +73,7 @@ def upload(running: Server, session: str, number: int, xsrf: str) -> int | str:
 
 
 async def largest(running: Server) -> int:
-    """How many bytes of state the server takes, of those in `SIZES`."""
+    """The largest of `SIZES`, in bytes of state, that the server accepts."""
     for size in SIZES:
         try:
             async with tab(running) as each:

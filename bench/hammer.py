@@ -1,4 +1,4 @@
-"""Many processes on one store at once: who waits how long, and does a rule break?
+"""Many processes on one store at once: the longest wait, and whether a rule is violated.
 
     python -m bench.hammer defaults --seconds 10 [--url postgresql+psycopg://…]
     python -m bench.hammer races --rounds 10000 [--url …]
@@ -34,7 +34,7 @@ from registry.keys.vault import Vault
 from registry.store.store import Store
 
 PROCESSES, THREADS = 4, 4
-LOOK_EVERY = 0.002  # seconds; without a pause the looking would take a core from those it looks at
+LOOK_EVERY = 0.002  # seconds; without a pause the observer would take a core from the observed processes
 HAMMER = Actor("hammer", "admin", "bench")
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -44,7 +44,7 @@ Place = dict[str, Any]
 
 @dataclass
 class Hammered:
-    """What came of setting defaults: calls that went through, how long each took, what failed, what was seen broken."""
+    """Outcome of setting defaults: successful calls, the duration of each, failures, and observed violations."""
 
     waits: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
@@ -94,7 +94,7 @@ def race_delete_against_bind(
 
 
 def dangling(settings: Settings) -> int:
-    """How many KBs are bound to a model that is not there."""
+    """The number of KBs that are bound to a missing model."""
     statement = "SELECT count(*) FROM bindings b WHERE NOT EXISTS (SELECT 1 FROM models m WHERE m.id = b.model_id)"
     engine = create_engine(settings.database_url)
     with engine.connect() as connection:
@@ -112,7 +112,7 @@ def _start_worker(barrier: Any) -> None:
 
 
 def _place(settings: Settings) -> Place:
-    """What another process makes the same settings of: they themselves are not pickled."""
+    """Arguments from which another process creates the same settings, which cannot be pickled themselves."""
     keys = [key.get_secret_value() for key in settings.fernet_keys]
     return {"database_url": settings.database_url, "fernet_keys": keys}
 

@@ -1,4 +1,4 @@
-"""What a provider that answers what is hard to read costs a test of its model, and a click of somebody else meanwhile.
+"""How long hostile responses of a provider delay a test of its model, and the clicks of another user meanwhile.
 
     python -m bench.hostile
 
@@ -36,7 +36,7 @@ IN_BROWSER = (1_000, 64_000, 250_000, 4_000_000)
 
 
 def answers(provider: Provider, size: int) -> Iterator[str]:
-    """Have the provider give each of the answers of this size, one after the other."""
+    """Have the provider send each of the responses of this size, one after the other."""
     for name, make in BODIES.items():
         body = make(size)
         provider.fail(400, body)
@@ -65,7 +65,7 @@ class Other:
         self._loop.close()
 
     def clicks(self, runs: int) -> list[float]:
-        """The milliseconds that each took to be answered."""
+        """The response time of each click, in milliseconds."""
         found = []
         for number in range(runs):
             begun = time.perf_counter()

@@ -31,7 +31,7 @@ SIZES = (1_000, 10_000)
 
 
 class Timed:
-    """The page on a store of its own; `run` gives milliseconds and statements."""
+    """The page on a separate store; `run` returns milliseconds and the number of statements."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self.environment = {
@@ -44,7 +44,7 @@ class Timed:
         self.page = AppTest.from_file(PAGE, default_timeout=60).run()
 
     def use(self) -> None:
-        """Make the pages of this process look at this store."""
+        """Make the pages of this process use this store."""
         os.environ.update(self.environment)
         st.cache_resource.clear()
 
@@ -67,7 +67,7 @@ class Timed:
 
 
 def main() -> None:
-    """Measure both sizes in turns and print their medians."""
+    """Measure both sizes alternately and print their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=15)
     runs = parser.parse_args().runs

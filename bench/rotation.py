@@ -1,8 +1,8 @@
-"""How fast stored keys are encrypted anew, against Fernet alone on the same ciphertexts.
+"""How fast stored keys are re-encrypted, compared to Fernet alone on the same ciphertexts.
 
     python -m bench.rotation [--keys 10000] [--runs 5] [--url postgresql+psycopg://…]
 
-Each run goes from the one key to the other and measures both in turns. Without a URL it makes an SQLite store in a
+Each run rotates from one key to the other and measures both alternately. Without a URL it makes an SQLite store in a
 temporary folder. A PostgreSQL database must be empty or a registry's without models, and is left with what was made.
 """
 
@@ -31,7 +31,7 @@ CONFIG = {"context_window": 8192, "max_output_tokens": 1024}
 
 
 def fill(store: Store, keyring: Keyring, number: int) -> dict[str, str]:
-    """Save this many models, each with a key of its own, past the library; gives their ids and keys."""
+    """Save this many models, each with a different key, bypassing the library; return their ids and keys."""
     now, keys, rows = utcnow(), {}, []
     for each in range(number):
         model = {"id": str(uuid4()), "type": "generation", "provider": "openai", "api_endpoint": None}
@@ -57,7 +57,7 @@ def bare(store: Store, old: str, new: str) -> float:
 
 
 def rotation(url: str, old: str, new: str) -> float:
-    """Seconds that rotating takes, the audit entry included."""
+    """Seconds that rotation takes, including the audit entry."""
     with Registry.connect(Settings(database_url=url, fernet_keys=[new, old])) as registry:
         begun = time.perf_counter()
         registry.rotate_keys(actor=BENCH)
@@ -65,7 +65,7 @@ def rotation(url: str, old: str, new: str) -> float:
 
 
 def main() -> None:
-    """Measure both in turns and print their medians and ratio."""
+    """Measure both alternately and print their medians and ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="the store; by default an SQLite file in a temporary folder")
     parser.add_argument("--keys", type=int, default=10_000)

@@ -1,11 +1,11 @@
-"""How long it takes until a LiteLLM proxy follows the registry, and how that compares to its own cost.
+"""How long it takes until a LiteLLM proxy is in step with the registry, compared to the proxy's own cost.
 
     python -m bench.sync [--models 1000] [--changed 50] [--latency 20]
     python -m bench.sync --proxy http://127.0.0.1:4000 [--models 100] [--changed 10]
 
-By default on the tests' fake proxy, in a process of its own, each of whose requests takes 20 ms longer; else on
-a real one, whose master key is in LITELLM_MASTER_KEY, and which is left without what was added. In the same run: what
-the bare additions take one after the other, without a registry.
+By default on the tests' fake proxy, in a separate process, with a latency of 20 ms per request; else on a real one,
+whose master key is in LITELLM_MASTER_KEY; the added entries are removed afterwards. The same run measures the bare
+additions one after the other, without a registry.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OPENAI = {"provider": "openai", "model_id": "gpt-4o", "api_key": "sk-bench", "ap
 
 @contextmanager
 def fake_proxy(latency: float) -> Iterator[str]:
-    """A fake proxy in another process; gives its URL."""
+    """A fake proxy in another process; yields its URL."""
     ours, its = SPAWN.Pipe()
     process = SPAWN.Process(target=_serve, args=(its, latency))
     process.start()
@@ -64,7 +64,7 @@ class Bench:
             self.ids = models(registry, number, **OPENAI)
 
     def change(self, number: int) -> None:
-        """Change this many models while the proxy does not hear of it."""
+        """Change this many models without a push to the proxy."""
         with Registry.connect(self._alone) as registry:
             for id in self.ids[:number]:
                 version = registry.models.get(id).version
@@ -96,7 +96,7 @@ class Bench:
                 self._remove(ids)
 
     def clean_up(self) -> None:
-        """Take away what the syncs added."""
+        """Remove what the syncs added."""
         with Registry.connect(self._alone) as registry:
             stamp = registry._store.registry_id()
         with closing(ProxyApi(self._url, self._key)) as api:

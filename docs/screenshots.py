@@ -1,4 +1,4 @@
-"""Takes the pictures of README anew: ``python docs/screenshots.py``, from the project's root.
+"""Takes the screenshots of README again: ``python docs/screenshots.py``, from the project's root.
 
 Starts the dashboard on a demo store of its own and photographs it in Chromium, light and dark.
 """
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def _spoil(litellm: FakeProxy) -> None:
-    """Let somebody have been at the proxy: an entry is gone, one edited, one of a system before is still there."""
+    """Change the proxy by hand: remove an entry, edit one, and add one of an earlier system."""
     first, second, *others = litellm.copied()
     second.litellm_params["api_base"] = "http://models.example.com/v1"
     litellm.load([second, *others])

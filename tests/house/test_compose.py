@@ -185,7 +185,7 @@ def made(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_the_script_makes_all_secrets(made: dict[str, Path]) -> None:
-    """Each that is named, and no other; nobody but its owner gets into the folder, and containers read their own."""
+    """Each that is named, and no other; no one but its owner gets into the folder, and containers read their own."""
     folder = made["litellm_salt_key"].parent
     assert {path.name for path in folder.iterdir()} == made.keys()
     assert 0o700 == stat.S_IMODE(folder.stat().st_mode)

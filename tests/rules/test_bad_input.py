@@ -112,7 +112,7 @@ def test_a_taken_name_is_refused(reg: Registry, name: str) -> None:
 
 
 def test_all_faults_are_told_at_once(reg: Registry) -> None:
-    """Whoever fills in a form sees every field that is wrong, not one at a time."""
+    """A user who fills in a form sees every field that is wrong, not one at a time."""
     config = {"temperature": 3, "max_output_tokens": 0}
     with pytest.raises(errors.InvalidModelError) as caught:
         created(reg, azure(name=" ", api_endpoint="ftp://x", api_key=None, connection={}, config=config))

@@ -91,7 +91,7 @@ def test_of_two_models_with_one_name_one_is_registered(crowd: list[Registry]) ->
 
 
 def test_of_two_edits_of_one_version_one_is_saved(reg: Registry, crowd: list[Registry]) -> None:
-    """All others get StaleVersionError: nobody's change is overwritten unseen."""
+    """All others get StaleVersionError: no one's change is overwritten unseen."""
     model = created(reg)
     results = at_once(
         crowd,

@@ -1,4 +1,4 @@
-"""Rows that were edited past the registry: whatever stands in a column is one model's trouble, and no other's."""
+"""Rows that were edited by SQL: the values in a column affect one model, and no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that nobody thinks of, sent to a real store: each is found, not found or refused, never an untyped error."""
+"""Texts that no one thinks of, sent to a real store: each is found, not found or refused, never an untyped error."""
 
 from __future__ import annotations
 

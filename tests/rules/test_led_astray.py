@@ -1,4 +1,4 @@
-"""A stored key and somebody who wants it elsewhere: by an edit in the database, by a redirect, by the environment.
+"""A stored key and a user who wants it elsewhere: by an edit in the database, by a redirect, by the environment.
 
 A canary listens at another origin. Whatever each role may call, it receives nothing, and no key is ever paired with its
 address. Names that change between look-ups are in `test_probe`.

@@ -44,7 +44,7 @@ class Plain(Enum):
 
 
 class Own(str):
-    """Text of somebody's own class."""
+    """Text of a user's own class."""
 
 
 class Broken(tzinfo):

@@ -105,7 +105,7 @@ def unruled(methods: dict[str, Any]) -> set[str]:
 
 
 def test_every_public_method_has_a_rule() -> None:
-    """A method that is forgotten is one that everybody may call; the exceptions read and change nothing."""
+    """A method that is forgotten is one that everyone may call; the exceptions read and change nothing."""
     assert FREE == unruled(public_methods())
 
 
@@ -168,7 +168,7 @@ def test_a_bare_registry_names_its_actor_on_every_change(reg: Registry, things: 
 
 
 def test_a_bare_registry_checks_the_role_of_the_named_actor(reg: Registry) -> None:
-    """Also trusted code cannot change in the name of somebody who may not."""
+    """Also trusted code cannot change in the name of a user who may not."""
     for actor in (VIEWER, AUDITOR, SERVICE):
         with pytest.raises(errors.ForbiddenError):
             reg.models.create(generation(), actor=actor)
@@ -222,7 +222,7 @@ def test_what_only_looks_like_an_actor_is_refused(reg: Registry, actor: Any) -> 
 
 @pytest.mark.parametrize("actor", [None, "alice", 0, False, {"name": "alice", "role": "admin"}], ids=repr)
 def test_only_an_actor_is_acted_for(reg: Registry, actor: Any) -> None:
-    """Nobody gets the fully trusted registry by passing nobody; nor does a handle change hands."""
+    """Passing None does not return the fully trusted registry; nor can a handle change its actor."""
     for handle in (reg, reg.acting_as(ADMIN)):
         with pytest.raises(errors.ForbiddenError, match="Actor"):
             handle.acting_as(actor)

@@ -87,7 +87,7 @@ def test_control_without_its_constraints_the_rule_breaks(
 
 
 class Interruption:
-    """Lets somebody else act in the middle of a change: after it has looked, before it writes."""
+    """Lets another user act in the middle of a change: after it has looked, before it writes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, where: str, act: Callable[[], object]) -> None:
         self.outcome: list[str] = []
@@ -117,7 +117,7 @@ class Interruption:
 
 
 def _race_over_a_contract(one: Registry, other: Registry, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Change the dimensions of a model that nobody uses, while somebody binds a knowledge base to it."""
+    """Change the dimensions of a model that no one uses, while a user binds a knowledge base to it."""
     model = created(one, embedding())
     bind = Interruption(monkeypatch, "bases_using", lambda: bound(other, model))
     one.models.update(model.id, {"config": {"dimensions": 7}}, version=1, actor=ADMIN)

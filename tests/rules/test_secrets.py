@@ -308,7 +308,7 @@ def test_a_model_that_holds_its_key_can_be_mended(reg: Registry, raw: Engine) ->
     ids=str,
 )
 def test_another_origin_asks_for_the_key_again(reg: Registry, edit: dict[str, str]) -> None:
-    """The stored key is not taken along; with a key given anew the change goes through."""
+    """The stored key is not taken along; with a key given again the change goes through."""
     model = created(reg)
     with pytest.raises(EndpointChangedError) as caught:
         reg.models.update(model.id, edit, version=1, actor=ADMIN)

@@ -118,7 +118,7 @@ def test_every_known_model_passes_our_validation(kind: ModelType, provider: Prov
 
 
 def test_every_embedding_model_has_its_dimensions() -> None:
-    """The length of the vectors is what nobody knows by heart: it is there for each."""
+    """The length of the vectors is what no one knows by heart: it is there for each."""
     lacking = [
         known.model_id for kind, _, known in EVERY if kind is ModelType.EMBEDDING and not known.config.get("dimensions")
     ]
@@ -224,7 +224,7 @@ def test_what_is_out_of_bounds_is_left_out(entry: dict[str, Any], config: dict[s
 
 
 def test_importing_and_asking_does_not_import_litellm() -> None:
-    """Importing LiteLLM takes seconds and asks the network; nor is the map read before somebody asks."""
+    """Importing LiteLLM takes seconds and asks the network; nor is the map read before a user asks."""
     script = (
         "import sys, registry.catalog.known as c; assert c._price_map.cache_info().misses == 0; "
         "assert c.known_model('generation', 'openai', 'gpt-4o'); "

@@ -57,7 +57,7 @@ def test_reading_takes_time_in_proportion(reader: str, body: str) -> None:
 
 
 def test_control_a_square_is_seen() -> None:
-    """The control: an expression that begins anew at each space."""
+    """The control: an expression that begins again at each space."""
     pattern = re.compile(r"\s*x")
     assert not is_linear(pattern.search, lambda size: " " * (size // 16))
 

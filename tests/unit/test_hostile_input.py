@@ -82,7 +82,7 @@ def value(random: Random) -> Any:
 
 
 def endpoint(random: Random) -> str:
-    """An address, or what somebody would try to pass off as one."""
+    """An address, or what a user would try to pass off as one."""
     parts = (
         "http",
         "https",
@@ -141,7 +141,7 @@ TARGETS: dict[str, tuple[Callable[[Random], Any], Callable[[Any], object], type[
 
 
 def outcomes(target: str, number: int) -> Iterator[str]:
-    """What comes of each input: ``ok``, ``refused``, or the name of an error that nobody expects."""
+    """What comes of each input: ``ok``, ``refused``, or the name of an error that no one expects."""
     make, call, expected = TARGETS[target]
     random = Random(target)  # noqa: S311 -- the same ones each time
     for _ in range(number):

@@ -165,7 +165,7 @@ def test_how_long_a_sign_in_holds_is_a_setting() -> None:
     ids=str,
 )
 def test_what_the_audit_log_calls_somebody(changed: dict[str, Any], name: str) -> None:
-    """An address that was never verified may be somebody else's, and nobody can pass off another's name."""
+    """An address that was never verified may be another user's, and no one can pass off another's name."""
     assert from_claims(**changed).actor.name == name
 
 

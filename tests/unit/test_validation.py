@@ -1,4 +1,4 @@
-"""What may come in: each fault is told at the field it belongs to, without repeating the input."""
+"""The input of models: each fault is reported at the field it belongs to, without repeating the input."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_the_ends_of_the_ranges_are_valid(kind: str, name: str, value: Any) -> N
 
 
 def test_all_faults_are_told_at_once() -> None:
-    """Whoever fills in a form does not find them one by one."""
+    """A user who fills in a form does not find them one by one."""
     found = faults({"type": "generation", "provider": "azure", "name": " ", "config": {"temperature": 9}})
     required = {"name", "model_id", "api_endpoint", "api_key", "connection.deployment"}
     assert required | {"config.context_window", "config.max_output_tokens", "config.temperature"} == set(found)

@@ -437,7 +437,7 @@ def test_deep_json_does_not_end_a_process_that_recurses_deeper(log: Registry, ra
 
 
 def test_the_cursor_leads_to_numbers_below_one(log: Registry, raw: Engine, run: Run) -> None:
-    """What somebody numbered so is not lost, and the last page is the last one."""
+    """What a user numbered so is not lost, and the last page is the last one."""
     remove_audit_triggers(raw)
     for number in (0, -7):
         run(f"INSERT INTO audit_log ({COLUMNS}) SELECT {number}, {COLUMNS[5:]} FROM audit_log WHERE seq = 4")

@@ -193,7 +193,7 @@ NEW, OLD = (keyring.Keyring([key]).key_id for key in (KEY_B, KEY_A))
 
 
 def test_rotate_keys_leaves_nothing_to_the_old_key(store_url: str, reg: Registry) -> None:
-    """It says how many keys it encrypted anew, and check-keys before and after which key can be removed."""
+    """It says how many keys it re-encrypted, and check-keys before and after which key can be removed."""
     created(reg)
     created(reg)
     variables = {"REGISTRY_DATABASE_URL": store_url, "REGISTRY_FERNET_KEYS": KEYS["both"]}

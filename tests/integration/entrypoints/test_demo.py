@@ -110,7 +110,7 @@ def test_a_store_that_was_emptied_is_not_empty(tmp_path: Path, changes: str) -> 
 
 
 def test_a_store_that_the_dashboard_has_set_up_is_empty(tmp_path: Path) -> None:
-    """Somebody who looks at the dashboard first can fill it then."""
+    """A user who looks at the dashboard first can fill it then."""
     settings = Settings.for_dashboard(tmp_path, {})
     Registry.connect(settings).close()
     assert demo.fill(settings).knowledge_bases == 12
@@ -158,7 +158,7 @@ def test_the_story_works_out_on_every_day_of_the_week(
 
 
 def test_more_models_can_be_generated(tmp_path: Path) -> None:
-    """For trying long lists: of all providers and types, each as valid as one that somebody typed."""
+    """For trying long lists: of all providers and types, each as valid as one that a user typed."""
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'registry.db'}", fernet_keys=[keyring.new_key()])
     filled = demo.fill(settings, generated=100)
     assert filled.models > 120

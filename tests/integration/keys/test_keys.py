@@ -29,7 +29,7 @@ def test_the_status_says_that_the_keys_fit(reg: Registry) -> None:
 
 
 def test_the_status_says_what_to_do(locked_out: Registry) -> None:
-    """The message for the page names the setting to mend."""
+    """The message for the page names the setting to fix."""
     status = locked_out.key_status()
     assert not status.ok
     assert "REGISTRY_FERNET_KEYS" in status.message
@@ -77,7 +77,7 @@ SAVES: dict[str, Callable[[Registry], object]] = {
 
 @pytest.mark.parametrize("save", list(SAVES))
 def test_a_key_is_not_saved_with_keys_that_are_not_the_stores(reg: Registry, locked_out: Registry, save: str) -> None:
-    """Nobody else could open it: refused with advice, and nothing changes."""
+    """No one else could open it: refused with advice, and nothing changes."""
     before = (reg.models.find(), reg.audit.find())
     with pytest.raises((errors.DecryptionError, errors.SettingsError), match="REGISTRY_FERNET_KEYS"):
         SAVES[save](locked_out)
@@ -88,7 +88,7 @@ def test_a_key_is_not_saved_with_keys_that_are_not_the_stores(reg: Registry, loc
 def test_control_without_the_check_a_key_is_lost(
     reg: Registry, connect: Connect, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: with the check of the keyring taken out, the saved key opens for nobody else."""
+    """The control: with the check of the keyring taken out, the saved key opens for no one else."""
     created(reg, generation(name="Mine"))
     monkeypatch.setattr(Vault, "secret", lambda *_: b"")
     SAVES["replace"](connect(Settings(database_url=store_url, fernet_keys=[KEY_B])))
@@ -111,7 +111,7 @@ def test_the_first_key_encrypts_and_all_decrypt(store_url: str, connect: Connect
 
 @pytest.mark.parametrize("damage", ["'x'", "''", "'gAAAAAB'", "substr(api_key, 1, 50)", "substr(api_key, 2)"])
 def test_a_damaged_key_fails_alone(reg: Registry, raw: Engine, damage: str) -> None:
-    """Only the model whose ciphertext is damaged; entering its key again mends it."""
+    """Only the model whose ciphertext is damaged; entering its key again fixes it."""
     broken, whole = created(reg), created(reg)
     with raw.begin() as connection:
         connection.exec_driver_sql(f"UPDATE models SET api_key = {damage} WHERE id = '{broken.id}'")
@@ -158,7 +158,7 @@ def test_a_key_has_one_fingerprint(connect: Connect, store_url: str, reg: Regist
 
 
 def test_fingerprints_of_two_stores_differ(reg: Registry, connect: Connect, tmp_path: Path) -> None:
-    """They are keyed with a secret of the store: nobody can look a key up."""
+    """They are keyed with a secret of the store: no one can look a key up."""
     elsewhere = connect(Settings(database_url=f"sqlite:///{tmp_path / 'other.db'}", fernet_keys=[KEY_A]))
     assert _told(reg, created(reg)) != _told(elsewhere, created(elsewhere))
 

@@ -330,7 +330,7 @@ def test_with_other_keys_nothing_is_touched(
 def test_two_runs_at_once_share_the_work(
     reg: Registry, both: Registry, new_only: Registry, connect: Connect, store_url: str, small_batches: None
 ) -> None:
-    """Each key is encrypted anew once, and counted by the run that did it."""
+    """Each key is re-encrypted once, and counted by the run that did it."""
     models = [created(reg) for _ in range(20)]
     pair, start = (both, connect(Settings(database_url=store_url, fernet_keys=[KEY_B, KEY_A]))), Barrier(2)
 
@@ -385,7 +385,7 @@ def rotate_and_kill(url: str, ring: list[str], batches: int) -> bool:
 
 
 class Storm:
-    """Somebody reads keys and somebody enters new ones, until told to stop; what was ever entered is remembered."""
+    """A user reads keys and a user enters new ones, until told to stop; what was ever entered is remembered."""
 
     def __init__(self, settings: Settings, keys: dict[str, str]) -> None:
         self.settings = settings

@@ -303,7 +303,7 @@ def test_other_fields_of_a_model_in_use_change_freely(reg: Registry, edit: dict[
 
 
 def test_a_base_changes_its_contract_only_when_indexed_anew(reg: Registry) -> None:
-    """Other vectors are refused until the KB code says that all were made anew, which the audit log keeps."""
+    """Other vectors are refused until the KB code says that all were made again, which the audit log keeps."""
     model, other = created(reg, embedding()), created(reg, embedding(config={"dimensions": 3}))
     base = bound(reg, model)
     for wish in (other.id, None):
@@ -323,7 +323,7 @@ def test_a_base_moves_freely_within_its_contract(reg: Registry) -> None:
 
 
 def test_an_unbound_base_remembers_no_contract(reg: Registry) -> None:
-    """Unbound as indexed anew, it holds no vectors, so any model will do."""
+    """Unbound as indexed again, it holds no vectors, so any model will do."""
     base = bound(reg, created(reg, embedding()))
     reg.knowledge_bases.bind(base.id, embedding=None, reindexed=True, actor=ADMIN)
     other = created(reg, embedding(config={"dimensions": 3}))

@@ -167,7 +167,7 @@ def test_an_edit_is_saved_with_its_test(reg: Registry, server: Provider, edit: d
 
 
 def test_the_later_of_two_tests_is_kept(reg: Registry, server: Provider) -> None:
-    """A test made while somebody else tested the same model takes no later result away."""
+    """A test made while another user tested the same model takes no later result away."""
     model = created(reg, model_at(server.url))
     first = reg.models.test(model.id, {"config": {"tags": ["x"]}}, actor=ADMIN)
     server.fail(500)

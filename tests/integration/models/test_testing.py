@@ -317,7 +317,7 @@ def test_the_proxys_failures_are_told_from_the_providers(
 
 
 def test_a_proxy_that_is_not_there(reg: Registry, through: Through) -> None:
-    """Nobody listens at its address, or it does not take the temporary model."""
+    """No one listens at its address, or it does not take the temporary model."""
     model = created(reg, model_at("https://models.example.com"))
     assert "proxy_down" == through(Proxy("http://127.0.0.1:1", MASTER)).test(model.id, actor=ADMIN).kind
 

@@ -1,4 +1,4 @@
-"""Providers that answer what is hard to read: a test ends, in time and with a result, and holds nobody up."""
+"""Providers that answer what is hard to read: a test ends, in time and with a result, and holds no one up."""
 
 from __future__ import annotations
 

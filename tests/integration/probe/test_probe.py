@@ -344,7 +344,7 @@ def test_an_endpoint_where_nobody_listens(provider: str, kind: str) -> None:
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_an_untrusted_certificate(provider: str, tmp_path: Path) -> None:
-    """The key is not sent over a connection that nobody vouches for."""
+    """The key is not sent over a connection that no one vouches for."""
     with tls_server(tmp_path) as (port, received):
         result = call(model_at(f"https://localhost:{port}", provider))
     assert ("tls", "endpoint", b"") == (result.kind, result.stage, b"".join(received))

@@ -103,7 +103,7 @@ def test_a_slow_provider_is_given_up(proxy: Proxy, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_proxys_own_failures_are_told(proxy: Proxy) -> None:
-    """A model that it does not serve, a wrong master key, nobody at its address."""
+    """A model that it does not serve, a wrong master key, no one at its address."""
     spec = model_at("https://models.example.com")
     assert "not_registered" == call(proxy, spec, "nowhere").kind
     assert "wrong_master_key" == call(Proxy(proxy.url, "sk-wrong-master-key"), spec, "nowhere").kind

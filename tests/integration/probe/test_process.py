@@ -1,4 +1,4 @@
-"""Calls in processes of their own: whatever they do, they hold nobody up and leave nothing behind."""
+"""Calls in processes of their own: whatever they do, they hold no one up and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_nothing_of_the_host_is_seen(warm: Warm, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_printed_goes_nowhere(warm: Warm, capfd: pytest.CaptureFixture[str]) -> None:
-    """It might repeat what nobody may read."""
+    """It might repeat what no one may read."""
     call(warm, "echo")
     assert ("", "") == capfd.readouterr()
 

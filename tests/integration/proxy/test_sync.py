@@ -46,7 +46,7 @@ def settings(store_url: str, fake_proxy: FakeProxy) -> Settings:
 
 @pytest.fixture
 def hand(fake_proxy: FakeProxy) -> Iterator[httpx.Client]:
-    """Somebody who changes things on the proxy past the registry."""
+    """A user who changes things on the proxy past the registry."""
     headers = {"Authorization": f"Bearer {MASTER_KEY}"}
     with httpx.Client(base_url=fake_proxy.url, headers=headers) as client:
         yield client
@@ -307,7 +307,7 @@ DEEDS: dict[str, tuple[Deed, str, str]] = {
 def test_drift_is_found_told_and_mended(
     reg: Registry, fake_proxy: FakeProxy, hand: httpx.Client, add_by_hand: Callable[..., str], case: str
 ) -> None:
-    """The plan tells each deviation with its reason and changes nothing; a sync mends exactly that."""
+    """The plan tells each deviation with its reason and changes nothing; a sync fixes exactly that."""
     model = created(reg)
     expected = fake_proxy.served()
     deed, reason, why = DEEDS[case]
@@ -343,7 +343,7 @@ def test_an_entry_edited_by_hand_is_replaced_without_a_gap(
 def test_what_is_not_ours_is_never_touched(
     reg: Registry, fake_proxy: FakeProxy, add_by_hand: Callable[..., str]
 ) -> None:
-    """Neither other models of the proxy, nor ``db-`` entries of nobody or of another registry, whatever their alias."""
+    """Neither other models of the proxy, nor ``db-`` entries of no one or of another registry, whatever their alias."""
     model = created(reg)
     ids = {
         add_by_hand("gpt-4o"),
@@ -483,7 +483,7 @@ def test_an_edit_in_the_database_leads_no_key_elsewhere(
 
 
 def test_nothing_but_what_the_provider_declares_is_passed_on(reg: Registry, raw: Engine, fake_proxy: FakeProxy) -> None:
-    """An address that somebody writes among the connection fields leads the key nowhere, by proxy or directly."""
+    """An address that a user writes among the connection fields leads the key nowhere, by proxy or directly."""
     model = created(reg)
     expected = fake_proxy.served()
     statement = """UPDATE models SET connection = '{"api_base": "http://elsewhere.example"}', version = 2"""
@@ -525,7 +525,7 @@ def test_a_version_that_the_proxy_does_not_serve_yet_is_not_tested_by_its_alias(
 def test_the_wrong_keyring_changes_nothing(
     reg: Registry, settings: Settings, fake_proxy: FakeProxy, connect: Connect
 ) -> None:
-    """Without the store's own secret nothing can be told apart: a sync refuses, a change is saved all the same."""
+    """Without the store's own secret nothing can be distinguished: a sync refuses, a change is saved all the same."""
     model = created(reg)
     wrong = connect(settings.replace(fernet_keys=[KEY_B]))
     with pytest.raises(errors.DecryptionError):
@@ -539,7 +539,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "an error of its own": (Fault(500), "STORE_MODEL_IN_DB"),
     "overloaded": (Fault(429), "overloaded"),
     "no such path": (Fault(404), "refused the request"),
-    "elsewhere": (Fault(302), "where it really is"),
+    "elsewhere": (Fault(302), "redirects requests"),
     "another program": (Fault(200, text="<html>Welcome</html>"), "without a path"),
     "cut off": (Fault("drop"), "broke off"),
 }
@@ -574,7 +574,7 @@ def test_a_wrong_master_key(settings: Settings, connect: Connect, key: str) -> N
 
 
 def test_a_url_without_its_key_is_told_apart(store_url: str, connect: Connect) -> None:
-    """KB code is led to a proxy that nobody tells of the models: that is worth a word."""
+    """KB code is led to a proxy that no one tells of the models: that is worth a word."""
     with pytest.raises(errors.SettingsError, match="nothing registers the models there"):
         connect(
             Settings(database_url=store_url, fernet_keys=[KEY_A], litellm_proxy_url="http://127.0.0.1:9")

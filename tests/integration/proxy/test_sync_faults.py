@@ -1,4 +1,4 @@
-"""Harm that comes to a sync or a push at each of its requests: one more sync mends it, and no caller notices."""
+"""Harm that comes to a sync or a push at each of its requests: one more sync fixes it, and no caller notices."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.fake_proxy import FakeProxy
 from tests.support.sabotage import deleting_first
 
 REQUESTS = 20
-"""What it takes to mend the drift where nothing goes wrong."""
+"""What it takes to fix the drift where nothing goes wrong."""
 
 EVERYTHING = "SYNC_FAULTS" in os.environ
 KILLS = int(os.environ.get("SYNC_KILLS", "2"))
@@ -42,7 +42,7 @@ each_harm = pytest.mark.parametrize(("store_url", "harm"), CASES, indirect=["sto
 
 
 class Stage(NamedTuple):
-    """Two registries on one store and one proxy: harm comes to the first, the second mends it."""
+    """Two registries on one store and one proxy: harm comes to the first, the second fixes it."""
 
     shaky: Registry
     api: MortalApi
@@ -133,7 +133,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[Registry, Model], Model | Deletion]]]
 @each_harm
 @pytest.mark.parametrize("operation", list(OPERATIONS))
 def test_no_change_is_lost_or_blocked_by_harm_to_its_push(stage: Stage, harm: Harm, operation: str) -> None:
-    """At each request: saved, audited, and told where the proxy did not follow; one more sync mends it."""
+    """At each request: saved, audited, and told where the proxy did not follow; one more sync fixes it."""
     requests, change = OPERATIONS[operation]
     created(stage.reg)
     for at in range(1, requests + 1):
@@ -202,7 +202,7 @@ def test_control_deleting_before_adding_would_be_seen(
 
 
 def test_without_a_second_try_a_ghost_would_stay(stage: Stage, raw: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: an addition that takes an error for the end of it never mends the drift, and is seen."""
+    """The control: an addition that takes an error for the end of it never fixes the drift, and is seen."""
 
     def once(self: ProxyApi, new: Registration) -> None:
         self._create(new)

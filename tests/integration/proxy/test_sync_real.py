@@ -37,7 +37,7 @@ if "SYNC_FAULTS" in os.environ:
     HARMS = [Harm(what, after) for what in ("drop", 500, "hang", "die", 429) for after in (False, True)]
     HARMS += [replace(harm, times=3) for harm in HARMS if harm.what != "die"]
 REQUESTS = 7
-"""What it takes to mend the drift of the models below where nothing goes wrong."""
+"""What it takes to fix the drift of the models below where nothing goes wrong."""
 
 Connect = Callable[[Settings], Registry]
 
@@ -90,7 +90,7 @@ class Live:
         return self.client.post("/model/new", json=body).status_code
 
     def assert_in_step(self) -> None:
-        """Each model has one entry, which says what the model says, and answers; nobody else has one."""
+        """Each model has one entry, which says what the model says, and answers; no one else has one."""
         models = [model for model in self.reg.models.find() if model.status != "inactive"]
         assert {alias_of(model.id): 1 for model in models} == Counter(entry.alias for entry in self.ours())
         served = {entry.alias: entry.params["model"] for entry in self.ours()}

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that is frozen: it takes what it is sent and answers nothing. Nobody waits for it for long."""
+"""A PostgreSQL server that is frozen: it takes what it is sent and answers nothing. No one waits for it for long."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def _another_writer(raw: Engine) -> Iterator[None]:
-    """Somebody holds the lock that writers take, past the library's own queue."""
+    """A user holds the lock that writers take, past the library's own queue."""
     with raw.connect() as connection:
         if connection.dialect.name == "sqlite":
             driver = connection.connection.driver_connection
@@ -61,7 +61,7 @@ def _another_writer(raw: Engine) -> Iterator[None]:
 
 
 def test_a_locked_store_is_busy(impatient: None, settings: Settings, raw: Engine, connect: Connect) -> None:
-    """While somebody else writes for long: StoreError after the wait, reading works, and later writing does again."""
+    """While another user writes for long: StoreError after the wait, reading works, and later writing does again."""
     reg = connect(settings)
     with _another_writer(raw):
         with pytest.raises(errors.StoreError, match="busy") as caught:
@@ -72,7 +72,7 @@ def test_a_locked_store_is_busy(impatient: None, settings: Settings, raw: Engine
 
 
 def test_a_queue_that_does_not_move_is_busy(impatient: None, sqlite_url: str, connect: Connect, tmp_path: Path) -> None:
-    """SQLite's writers queue at a file lock: one that is stopped in front hangs nobody for ever."""
+    """SQLite's writers queue at a file lock: one that is stopped in front hangs no one for ever."""
     reg = connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A]))
     lock = Path(sqlite_url.removeprefix("sqlite:///") + ".lock")
     with file_lock(lock, 1), pytest.raises(errors.StoreError, match="busy") as caught:
@@ -138,7 +138,7 @@ def test_the_lock_is_handed_over(tmp_path: Path) -> None:
 
 
 def test_a_deleted_file_stays_gone(sqlite_url: str, connect: Connect) -> None:
-    """An open registry neither goes on with a file that nobody can find, nor makes an empty one in its place."""
+    """An open registry neither goes on with a file that no one can find, nor makes an empty one in its place."""
     reg, path = (
         connect(Settings(database_url=sqlite_url, fernet_keys=[KEY_A])),
         Path(sqlite_url.removeprefix("sqlite:///")),
