@@ -237,6 +237,9 @@ class NerConfig(Config):
     tags: Tags = Field((), title="Tags", description=_TAGS_HELP)
 
 
+CONTRACT_FIELDS: Final = ("dimensions", "normalize", "distance_metric")
+"""Parameters that vectors depend on: they cannot change while KBs hold vectors made with them."""
+
 CONFIGS: dict[ModelType, type[Config]] = {
     ModelType.EMBEDDING: EmbeddingConfig,
     ModelType.GENERATION: GenerationConfig,

@@ -17,14 +17,15 @@ from registry.catalog import validation
 from registry.catalog.specs import ModelCreate, called, name_key
 from registry.errors import (
     AlreadyExistsError,
-    ContractError,
     DefaultModelError,
     EndpointChangedError,
     InUseError,
 )
+from registry.models import contract
+from registry.models.contract import Contract
 from registry.records import KnowledgeBase, Status
 from registry.store import rows
-from registry.store.rows import Contract, bases_using, contract, default_ids
+from registry.store.rows import bases_using, default_ids
 from registry.store.tables import ModelRow, ModelStateRow
 
 
@@ -109,16 +110,7 @@ def save(
     if not changes:
         return False
     users = bases_using(session, row.id)
-    if users and contract(row) != old_contract:
-        fixed = ("provider", "model_id", *(f"config.{name}" for name in rows.CONTRACT_FIELDS))
-        raise ContractError(
-            f"The vectors that “{row.name}” made for {_count(users)} would no longer fit: its provider, model id, "
-            "dimensions, normalization and distance metric cannot change. Register another model instead.",
-            users,
-            fields={
-                path: "Cannot change: knowledge bases hold vectors made with it." for path in fixed if path in changes
-            },
-        )
+    contract.require_kept(row, old_contract, changes, users)
     if row.status != Status.ACTIVE and row.id in default_ids(session):
         raise DefaultModelError(
             f"“{row.name}” is the default {row.type} model and must stay active. Make another model the default first."
@@ -147,8 +139,6 @@ def target(row: ModelRow) -> Target:
 def in_use(row: ModelRow, users: Sequence[KnowledgeBase]) -> InUseError:
     """The error of deleting a model that these KBs use."""
     names = ", ".join(base.name for base in users[:5]) + (", …" if len(users) > 5 else "")
-    return InUseError(f"“{row.name}” is used by {_count(users)}: {names}. Move them to another model first.", users)
-
-
-def _count(users: Sequence[KnowledgeBase]) -> str:
-    return f"{len(users)} knowledge bases" if len(users) > 1 else "a knowledge base"
+    return InUseError(
+        f"“{row.name}” is used by {rows.counted(users)}: {names}. Move them to another model first.", users
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -15,9 +15,10 @@ from registry.audit.records import Action, TargetKind
 from registry.catalog import arguments, validation
 from registry.catalog.arguments import KnowledgeBaseRef, ModelRef
 from registry.errors import ContractError, InactiveModelError, InvalidInputError, NotFoundError
+from registry.models import contract
 from registry.records import KnowledgeBase, ModelType, Status
 from registry.store import rows
-from registry.store.rows import bases, contract, fetch
+from registry.store.rows import bases, fetch
 from registry.store.store import Store
 from registry.store.tables import BindingRow, KnowledgeBaseRow, ModelRow
 
@@ -154,12 +155,7 @@ def move_bindings(change: Change, old: ModelRow, new: ModelRow, users: Sequence[
         raise InactiveModelError(f"“{new.name}” is {new.status}: only an active model can take over.")
     if new.type != old.type:
         raise ContractError(f"“{new.name}” is a model for {new.type}, not for {old.type}.", users)
-    if contract(new) != contract(old):
-        raise ContractError(
-            f"“{new.name}” makes other vectors than “{old.name}”. An embedding model is replaced only by one of the "
-            "same provider, model id, dimensions, normalization and distance metric.",
-            users,
-        )
+    contract.require_same(new, old, users)
     session = change.session
     for binding in session.scalars(select(BindingRow).where(BindingRow.model_ref == old.id)).all():
         binding.model_ref = new.id
@@ -183,7 +179,10 @@ def _bind(
     if model is not None:
         _check_bindable(model, kind, is_bound=binding is not None and binding.model_ref == model.id)
     if kind is ModelType.EMBEDDING:
-        _check_contract(session, base, contract(model) if model else None, reindexed=reindexed)
+        made_under = contract.of(model) if model else None
+        if not reindexed and not contract.is_kept(base, made_under):
+            raise contract.refusal(base, [_one(session, base.id)])
+        base.contract = made_under
     if model is None:
         session.delete(binding)
     elif binding is None:
@@ -198,26 +197,6 @@ def _check_bindable(model: ModelRow, kind: ModelType, *, is_bound: bool) -> None
         raise InvalidInputError({kind.value: f"“{model.name}” is a model for {model.type}, not for {kind}."})
     if model.status != Status.ACTIVE and not is_bound:
         raise InactiveModelError(f"“{model.name}” is {model.status}: bind an active model.")
-
-
-def _check_contract(
-    session: Session, base: KnowledgeBaseRow, new: Mapping[str, Any] | None, *, reindexed: bool
-) -> None:
-    if base.contract is not None and new != base.contract and not reindexed:
-        users = [_one(session, base.id)]
-        raise ContractError(
-            f"“{base.name}” holds vectors made by {_maker(base.contract)}. "
-            "Index it again with the other model, then bind it with reindexed=True.",
-            users,
-        )
-    base.contract = dict(new) if new is not None else None
-
-
-def _maker(contract: Mapping[str, Any]) -> str:
-    """The model id and provider of a contract, as far as they can be read."""
-    parts = [contract.get(part) for part in ("model_id", "provider")] if isinstance(contract, dict) else []
-    texts = [part for part in parts if isinstance(part, str)]
-    return " of ".join(texts) if len(texts) == 2 else "a model that cannot be read any more"
 
 
 def _bindings(session: Session, id: str) -> dict[str, BindingRow]:

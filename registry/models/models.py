@@ -24,7 +24,7 @@ from registry.errors import (
     StoredValueError,
 )
 from registry.keys.vault import Vault
-from registry.models import defaults, editing, testing
+from registry.models import contract, defaults, editing, testing
 from registry.models.knowledge_bases import move_bindings
 from registry.probe.probe import Carrier
 from registry.records import (
@@ -38,7 +38,7 @@ from registry.records import (
     TestResult,
 )
 from registry.store import rows
-from registry.store.rows import MOST_VERSIONS, bases_using, contract, default_ids, fetch, fetch_any
+from registry.store.rows import MOST_VERSIONS, bases_using, default_ids, fetch, fetch_any
 from registry.store.store import Store
 from registry.store.tables import DefaultRow, ModelRow
 
@@ -160,7 +160,8 @@ class Models:
             users = bases_using(session, row.id)
             others = (ModelRow.type == row.type, ModelRow.status == Status.ACTIVE.value, ModelRow.id != row.id)
             active = session.scalars(select(ModelRow).where(*others)) if users else ()
-            fitting = [other.id for other in active if contract(other) == contract(row) and not rows.faults(other)]
+            ours = contract.of(row)
+            fitting = [other.id for other in active if contract.of(other) == ours and not rows.faults(other)]
             candidates = rows.summaries(session, (ModelRow.id.in_(fitting),)) if fitting else []
             return Reassignment(tuple(users), tuple(candidates))
 
@@ -240,7 +241,7 @@ class Models:
             kept = None if "api_key" in given else self._vault.readable(row)
             validation.refuse_key_in_fields(whole, kept, given)
             self._policy.check(rows.origin_of(whole.provider, whole.api_endpoint))
-            before, old_contract = rows.described(row), contract(row)
+            before, old_contract = rows.described(row), contract.of(row)
             editing.fill(row, whole)
             is_sealed = "api_key" in given and self._vault.seal(session, row, whole.api_key)
             editing.refuse_taken_name(session, row)
@@ -270,7 +271,7 @@ class Models:
             row = fetch(session, id_or_name)
             before = rows.described(row)
             row.status = wanted.value
-            is_changed = editing.save(change, Action.MODEL_SET_STATUS, row, before, contract(row))
+            is_changed = editing.save(change, Action.MODEL_SET_STATUS, row, before, contract.of(row))
             model = self._record(row, default_ids(session))
         return self._followed(model) if is_changed else model
 

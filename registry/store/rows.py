@@ -32,7 +32,6 @@ from registry.store.tables import (
 )
 
 MOST_VERSIONS: Final = 2**31 - 1
-CONTRACT_FIELDS = ("dimensions", "normalize", "distance_metric")
 SET: Final = "set"
 """Shown for a key that has no fingerprint."""
 _MOST_NAMES = 50
@@ -47,7 +46,6 @@ _DEFAULTS: Final = {
 _PRINT: Final = re.compile("[0-9a-f]{16}")
 _IS_DEFAULT: Final = and_(DefaultRow.model_ref == ModelRow.id, DefaultRow.type == ModelRow.type)
 
-Contract = dict[str, Any]
 Column = SQLColumnExpression[str]
 
 
@@ -187,14 +185,6 @@ def matching(where: ModelFilter) -> list[ColumnElement[bool]]:
 def default_ids(session: Session) -> set[str]:
     """The ids of the models that are the default of their type."""
     return set(session.scalars(select(ModelRow.id).join(DefaultRow, _IS_DEFAULT)))
-
-
-def contract(row: ModelRow) -> Contract | None:
-    """The embedding contract: vectors made under different contracts must not be mixed. None for other types."""
-    if row.type != ModelType.EMBEDDING:
-        return None
-    config = parameters(row)
-    return {"provider": row.provider, "model_id": row.model_id, **{name: config.get(name) for name in CONTRACT_FIELDS}}
 
 
 def parameters(row: ModelRow) -> Mapping[str, Any]:
@@ -352,3 +342,8 @@ def impact(users: Sequence[KnowledgeBase]) -> dict[str, Any]:
     if not users:
         return {}
     return {"knowledge_bases": [base.name for base in users[:_MOST_NAMES]], "knowledge_base_count": len(users)}
+
+
+def counted(users: Sequence[KnowledgeBase]) -> str:
+    """How many KBs these are, for an error."""
+    return f"{len(users)} knowledge bases" if len(users) > 1 else "a knowledge base"

@@ -16,28 +16,23 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
-from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, inspect, make_url, select, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from registry.catalog import arguments
 from registry.errors import (
-    AlreadyExistsError,
-    DefaultModelError,
-    InUseError,
     InvalidInputError,
-    RegistryError,
     SchemaError,
     SettingsError,
-    StoredValueError,
     StoreError,
 )
-from registry.store import forks, guard
+from registry.store import forks, guard, sqlite
+from registry.store.failures import translated
 from registry.store.filelock import Queue, file_lock
 from registry.store.patience import Limit, limited
-from registry.store.tables import AuditRow, Base, StoreRow, read_object
+from registry.store.tables import AuditRow, Base, StoreRow
 
 SCHEMA_VERSION = "0005"
 LOCK_SECONDS = 10
@@ -45,10 +40,6 @@ READING: Final = Limit(silence=4, total=9)
 """For interactive reads, such as KB code that resolves a model."""
 SEARCHING: Final = Limit(silence=60)
 """For statements that can scan the whole audit log."""
-LOG_BROKEN_OFF: Final = (
-    "The store refused the change: the audit log does not end where the registry ended it, and until it does nothing "
-    "can be changed. Run: python -m registry verify"
-)
 _WRITING: Final = Limit(silence=LOCK_SECONDS + 1)
 _LOCKING: Final = Limit(silence=4)
 _LOOK_AGAIN_SECONDS = 0.05
@@ -79,7 +70,7 @@ class Store(forks.Watcher):
         self.clock = _checked(clock)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.path = Path(self.url.database or "") if self.is_sqlite else None
-        self.engine = _sqlite_engine(self.path) if self.path is not None else _postgresql_engine(self.url)
+        self.engine = sqlite.engine(self.path) if self.path is not None else _postgresql_engine(self.url)
         self._gate = forks.Gate()
         self._reading = self.engine.execution_options(**({} if self.is_sqlite else _PG_SNAPSHOT))
         self._writing = self.engine.execution_options(**(_SQLITE_IMMEDIATE if self.is_sqlite else {}))
@@ -144,12 +135,12 @@ class Store(forks.Watcher):
         Raises:
             StoreError: the file cannot be examined.
         """
-        with _translated():
-            return self.path is not None and not _size(self.path)
+        with translated():
+            return self.path is not None and not sqlite.size(self.path)
 
     def setup(self) -> None:
         """Create the schema, or bring it up to date. Safe to call from several processes at once."""
-        with self._gate, _translated(), self._made(), self._turn(), self._connected(self._writing) as connection:
+        with self._gate, translated(), self._made(), self._turn(), self._connected(self._writing) as connection:
             if self.is_sqlite:
                 cast(sqlite3.Connection, connection.connection.driver_connection).execute("PRAGMA journal_mode = WAL")
             with connection.begin():
@@ -236,7 +227,7 @@ class Store(forks.Watcher):
     @contextmanager
     def _used(self, limit: Limit, *, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
         """Wraps each use of the database: fork gate, time limit, translation of errors, check of the file."""
-        with self._gate, limited(limit), _translated(but=but):
+        with self._gate, limited(limit), translated(but=but):
             self._require_file()
             yield
 
@@ -258,7 +249,7 @@ class Store(forks.Watcher):
 
     def _require_file(self) -> None:
         # open connections would go on using the deleted file
-        if self.path is not None and _size(self.path) is None:
+        if self.path is not None and sqlite.size(self.path) is None:
             raise StoreError("The store's file is gone. Put it back, or restore it from a backup, and try again.")
 
     def _turn(self, name: str = "", seconds: float = LOCK_SECONDS) -> AbstractContextManager[None]:
@@ -304,7 +295,6 @@ def _checked(clock: Clock) -> Clock:
 _of_parents: list[object] = []
 _SQLITE_IMMEDIATE = {"registry_begin": "BEGIN IMMEDIATE"}
 _PG_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-_PRAGMAS = ("foreign_keys = ON", "synchronous = FULL", "busy_timeout = 5000", "trusted_schema = OFF")
 
 
 def _parse(url: str) -> URL:
@@ -318,64 +308,14 @@ def _parse(url: str) -> URL:
     if backend == "postgresql" and driver in ("psycopg", "psycopg2"):
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and driver == "pysqlite" and parsed.database and parsed.database != ":memory:":
-        return parsed.set(database=str(_absolute(Path(parsed.database))))
+        return parsed.set(database=str(sqlite.absolute(Path(parsed.database))))
     raise SettingsError("REGISTRY_DATABASE_URL must start with postgresql+psycopg:// or be sqlite:///path/to/file.")
-
-
-def _absolute(path: Path) -> Path:
-    """The absolute path, independent of later changes of the working folder."""
-    try:
-        found = path.absolute()
-    except OSError:
-        raise SettingsError(
-            "REGISTRY_DATABASE_URL names its file from the working folder, which is gone. Give the whole path: "
-            "sqlite:////path/to/file."
-        ) from None
-    if not found.name:
-        raise SettingsError("REGISTRY_DATABASE_URL names no file. Give its path: sqlite:////path/to/file.")
-    return found
-
-
-def _size(path: Path) -> int | None:
-    """The size of a file in bytes; None if it is missing. Other errors are raised."""
-    try:
-        return path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def _postgresql_engine(url: URL) -> Engine:
     from registry.store import postgres  # imported here: SQLite must not pay for psycopg
 
     return postgres.engine(url, LOCK_SECONDS)
-
-
-def _sqlite_engine(path: Path) -> Engine:
-    # mode=rw: a deleted file must not be created again as an empty one
-    uri = f"file:{quote(str(path))}"
-    url = URL.create("sqlite", database=uri, query={"mode": "rw", "uri": "true"})
-    engine = create_engine(url, hide_parameters=True, json_deserializer=read_object)
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, record: object) -> None:
-        connection.isolation_level = None  # the driver must not open transactions itself: "begin" below does
-        connection.text_factory = _text
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("registry_begin", "BEGIN"))
-
-    return engine
-
-
-def _text(raw: bytes) -> str | bytes:
-    """The decoded text, or the raw bytes if it is not UTF-8: it must not make the whole result unreadable."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw
 
 
 def _schema_version(connection: Connection) -> str | None:
@@ -399,65 +339,3 @@ def _migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-_CONSTRAINTS: dict[str, Callable[[], RegistryError]] = {
-    "must follow the newest": lambda: StoreError(LOG_BROKEN_OFF),
-    "models_name_key": lambda: AlreadyExistsError("A model with this name exists already.", fields={"name": "Taken."}),
-    "models.name_key": lambda: AlreadyExistsError("A model with this name exists already.", fields={"name": "Taken."}),
-    "bindings_model_fkey": lambda: InUseError("Knowledge bases use this model, or it is gone. Load the page again."),
-    "defaults_model_fkey": lambda: DefaultModelError("The default of a type must be an active model of that type."),
-    "FOREIGN KEY": lambda: InUseError("Something still refers to this model, or it is gone. Load the page again."),
-}
-
-
-@contextmanager
-def _translated(*, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-    """Turn the database's errors into ours; the original is left out, since it can quote rows."""
-    try:
-        yield
-    except but:
-        raise
-    except IntegrityError as error:
-        raise _from_constraint(error) from None
-    except (DataError, OverflowError):
-        raise StoredValueError(
-            "A value in the store was edited and is out of range: nothing was saved. Fix it in the database, or "
-            "restore the store from a backup."
-        ) from None
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise _from_failure(error) from None
-
-
-def _from_constraint(error: IntegrityError) -> RegistryError:
-    name = getattr(getattr(error.orig, "diag", None), "constraint_name", None) or str(error.orig)
-    for constraint, make in _CONSTRAINTS.items():
-        if constraint in name:
-            return make()
-    return StoreError("The store refused the change: it would violate a constraint. Load the page again and retry.")
-
-
-def _from_failure(error: Exception) -> StoreError:
-    cause = str(getattr(error, "orig", None) or getattr(error, "strerror", None) or error).lower()
-    if "readonly" in cause or "read-only" in cause:
-        return StoreError("The store is read-only: nothing was saved. Check the file's and the folder's permissions.")
-    if "did not answer in time" in cause:
-        return StoreError("The database server does not answer. Whether a change was saved shows when it does again.")
-    if "queuepool limit" in cause:
-        return StoreError("The store is busy with many calls at once. Try again in a moment.")
-    if "locked" in cause or "lock timeout" in cause or isinstance(error, TimeoutError):
-        return StoreError("The store is busy with another change: nothing was saved. Try again in a moment.")
-    if "not a database" in cause or "malformed" in cause:
-        return StoreError("The store's file is damaged or not a database. Restore it from a backup.")
-    if "disk" in cause or "no space" in cause:
-        return StoreError("The store cannot write: its disk is full or failing. Nothing was saved.")
-    if "unable to open database file" in cause or isinstance(error, OSError):
-        return StoreError(
-            "The store's file, or its folder, cannot be opened or written. Check the path in REGISTRY_DATABASE_URL, "
-            "and the permissions of both."
-        )
-    if "no such table" in cause or "undefinedtable" in type(getattr(error, "orig", None)).__name__.lower():
-        return SchemaError("The store has not been set up. Run: python -m registry migrate")
-    if "permission denied" in cause or "insufficient" in cause:
-        return StoreError("The store refused access: check the rights of the database role.")
-    return StoreError("The store cannot be reached. Check that the database runs and REGISTRY_DATABASE_URL is right.")

@@ -97,7 +97,7 @@ class Databases:
         """A new database's URL; ``template`` is the URL of a database to copy, which nobody may be connected to."""
         name = f"registry_test_{uuid4().hex}"
         source = make_url(template).database if "://" in template else template
-        self._do(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+        self._do(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
         self._made.append(name)
         return self._server.set(database=name).render_as_string(hide_password=False)
 

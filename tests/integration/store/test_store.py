@@ -20,7 +20,7 @@ from pandas import NaT
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from registry import Registry, Settings, errors
-from registry.store import filelock, store
+from registry.store import filelock, sqlite, store
 from registry.store import postgres as driver
 from registry.store.filelock import file_lock
 from registry.store.store import Store, utcnow
@@ -41,8 +41,8 @@ def assert_helpful(error: BaseException) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks are given up after a moment."""
     monkeypatch.setattr(store, "LOCK_SECONDS", 0.2)
-    pragmas = tuple("busy_timeout = 100" if "busy" in pragma else pragma for pragma in store._PRAGMAS)
-    monkeypatch.setattr(store, "_PRAGMAS", pragmas)
+    pragmas = tuple("busy_timeout = 100" if "busy" in pragma else pragma for pragma in sqlite._PRAGMAS)
+    monkeypatch.setattr(sqlite, "_PRAGMAS", pragmas)
 
 
 @contextmanager
