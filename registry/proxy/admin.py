@@ -225,5 +225,5 @@ def _refusal(status: int) -> ProxyError:
             f"The LiteLLM proxy failed ({status}). Its log says why. It needs STORE_MODEL_IN_DB=True and a database."
         )
     if status in (301, 302, 303, 307, 308):
-        return ProxyError("The LiteLLM proxy redirects requests. Set LITELLM_PROXY_URL to the address it redirects to.")
+        return ProxyError("The LiteLLM proxy redirects requests. Set LITELLM_PROXY_URL to the proxy's own address.")
     return ProxyError(f"The LiteLLM proxy refused the request ({status}). Its log says why.")
