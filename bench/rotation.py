@@ -40,8 +40,8 @@ def fill(store: Store, keyring: Keyring, number: int) -> dict[str, str]:
         model |= {"name": f"Model {each}", "name_key": f"model {each}", "model_id": "gpt-4o", "status": "active"}
         model |= {"api_key": sealed.ciphertext, "api_key_id": sealed.key_id, "connection": {}, "config": CONFIG}
         rows.append({**model, "version": 1, "created_at": now, "updated_at": now})
-    with store.write() as session:
-        session.execute(insert(ModelRow), rows)
+    with store.engine.begin() as connection:
+        connection.execute(insert(ModelRow), rows)
     return keys
 
 

@@ -8,7 +8,7 @@ and the next run writes the entry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, func, select, update
@@ -54,8 +54,7 @@ def rotate(store: Store, vault: Vault, actor: Actor, progress: Progress | None =
                 rotated += _replace(session, replacements)
         else:
             with changing(store, actor) as change:
-                rotated += _replace(change.session, replacements)
-                report = _finish(change, keyring, rotated, current)
+                report = _finish(change, keyring, replacements, rotated, current)
         if progress is not None and batch:
             progress(done, len(rows))
     return report
@@ -75,11 +74,16 @@ def uses(store: Store, vault: Vault) -> tuple[KeyUse, ...]:
     )
 
 
-def _finish(change: Change, keyring: Keyring, rotated: int, current: int) -> RotationReport:
-    """In the transaction of the last batch: re-encrypt keys saved since, and the secret, and write the entry."""
+def _finish(
+    change: Change, keyring: Keyring, ready: Sequence[Mapping[str, Any]], rotated: int, current: int
+) -> RotationReport:
+    """In the transaction of the last batch: replace what is outdated, keys saved since and the secret included, and
+    write the entry. ``ready`` are the replacements of the last batch, some of which another run may have made."""
     session = change.session
     rows = session.execute(_outdated(keyring)).all()
-    replacements = _reencrypted(keyring, rows)
+    known = {(each["model"], each["old"]): dict(each) for each in ready}
+    replacements = [known[row.id, row.api_key] for row in rows if (row.id, row.api_key) in known]
+    replacements += _reencrypted(keyring, [row for row in rows if (row.id, row.api_key) not in known])
     rotated += _replace(session, replacements)
     opened = {each["model"] for each in replacements}
     unreadable = tuple(row.name for row in rows if row.id not in opened)

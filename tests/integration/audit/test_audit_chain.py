@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from registry import Registry, errors
-from registry.audit import audit
+from registry.audit import chain
 from registry.audit.chain import GENESIS, digest
 from registry.audit.change import Change, Target, changing
 from registry.audit.records import Action, TargetKind
@@ -529,7 +529,7 @@ def test_a_value_that_is_no_text_reaches_no_column_of_text(reg: Registry, via: A
 
 def test_control_without_that_the_chain_would_break(reg: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: a number that the column turns into text is stored, and the entry looks altered for ever."""
-    monkeypatch.setattr(audit, "_storable", lambda column, value: value)
+    monkeypatch.setattr(chain, "_storable", lambda column, value: value)
     actor = copy(ADMIN)
     object.__setattr__(actor, "via", 42)
     with suppress(errors.StoreError):  # PostgreSQL's driver refuses it

@@ -23,7 +23,7 @@ from registry.store.tables import (
     ModelStateRow,
     StoreRow,
 )
-from tests.support.factories import ADMIN, bound, created
+from tests.support.factories import ADMIN, bound, created, generation
 
 Write = Callable[[Session, ModelRow], object]
 
@@ -55,7 +55,7 @@ CHANGES: dict[str, Write] = {
 @pytest.fixture
 def model(reg: Registry) -> str:
     """The id of a model that is a default and that a knowledge base uses."""
-    model = created(reg, is_default=True)
+    model = created(reg, generation(is_default=True))
     bound(reg, model)
     return model.id
 

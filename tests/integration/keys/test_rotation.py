@@ -243,10 +243,12 @@ def test_a_model_deleted_in_between_stays_deleted(
 
 
 def test_control_without_comparing_an_edit_is_lost(
-    reg: Registry, both: Registry, new_only: Registry, monkeypatch: pytest.MonkeyPatch
+    reg: Registry, both: Registry, new_only: Registry, monkeypatch: pytest.MonkeyPatch, small_batches: None
 ) -> None:
-    """The control: written whatever the row holds by now, the old key is back in the place of the edit."""
-    created(reg, generation(name="Mine"))
+    """The control: written whatever the row holds by now, the old key is back in the place of the edit. (The last batch
+    is read again under the lock.)"""
+    for name in ("Mine", "A", "B", "C"):
+        created(reg, generation(name=name))
     table = Base.metadata.tables["models"]
     any_key = or_(table.c.api_key == bindparam("old"), table.c.api_key.is_not(None))
     careless = update(table).where(table.c.id == bindparam("model"), any_key)

@@ -695,7 +695,7 @@ def test_a_test_goes_the_way_that_will_be_used(reg: Registry, fake_proxy: FakePr
 def test_the_id_of_an_entry_belongs_to_what_is_registered() -> None:
     """The same content has the same id; another model, epoch, key, parameter, mode or store another one."""
     base: dict[str, Any] = {
-        "model_id": "m",
+        "id": "m",
         "epoch": 0,
         "params": {"model": "openai/x", "api_key": "k"},
         "mode": "chat",
@@ -703,7 +703,7 @@ def test_the_id_of_an_entry_belongs_to_what_is_registered() -> None:
         "secret": b"s" * 32,
     }
     other: dict[str, Any] = {
-        "model_id": "n",
+        "id": "n",
         "epoch": 1,
         "params": {"model": "openai/x", "api_key": "other"},
         "mode": "embedding",

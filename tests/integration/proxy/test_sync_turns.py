@@ -24,7 +24,7 @@ MODELS = 12
 CROWD = 24
 HOLD = """
 import sys
-from registry.store import Store
+from registry.store.store import Store
 with Store(sys.argv[1]).exclusive("sync", 5):
     print("held", flush=True)
     sys.stdin.read()
