@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MOST_READ: Final = 64 * 1024
 """The number of characters of an error or a reply that are examined."""
 _PREVIEW: Final = 100
+_KIND_OF_FAILURE: Final = {"dns": Kind.UNREACHABLE, "broken": Kind.BAD_ANSWER}
+"""Failures of a transport that are no kinds themselves."""
 _ASKS: Final = {
     ModelType.GENERATION: "Answer with the one word: ready",
     ModelType.NER: 'Name the persons and places in this text as JSON like {"persons": [], "places": []}, '
@@ -193,7 +195,7 @@ def _kind(call: Call, heard: _Heard) -> Kind:
     if exchange.failure:
         if call.by_proxy and exchange.failure not in ("timeout", "elsewhere"):
             return Kind.PROXY_DOWN
-        return Kind.BAD_ANSWER if exchange.failure == "broken" else Kind(exchange.failure)
+        return _KIND_OF_FAILURE.get(exchange.failure) or Kind(exchange.failure)
     read = diagnosis.kind_from_proxy if call.by_proxy else diagnosis.kind_of_answer
     return read(exchange.status, heard.said)
 
