@@ -21,7 +21,7 @@ try:
     settings = Settings.from_env()
     startup.check(settings)
     passes = startup.passes(settings)
-    if settings.auth != "proxy":  # which ends its sign-ins itself
+    if settings.auth != "proxy":  # the authenticating proxy ends sign-ins itself
         passes.spent.prepare()
 except SettingsError as error:
     raise SystemExit(f"The dashboard does not start. {error.message}") from None
@@ -29,7 +29,7 @@ except SettingsError as error:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Warm up beside the server's start: the first page then finds its libraries loaded and its store open."""
+    """Warm up while the server starts: the first page then finds its libraries loaded and its store open."""
     config.set_option("server.allowedHosts", doors.allowed_hosts(settings))
     sockets.set_page_bytes()
     threading.Thread(target=session.warm_up, name="warm-up", daemon=True).start()

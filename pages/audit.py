@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _filters(reg: Registry) -> dict[str, Any]:
-    """The filters; they stand in the address, so that a view can be shared."""
+    """Draw the filters. The address keeps them, so a view can be shared."""
     actors = {actor: actor for actor in reg.audit.actors()}
     filters = Filters(
         AUDIT,
@@ -74,12 +74,12 @@ def _filters(reg: Registry) -> dict[str, Any]:
             st.date_input(label, None, FIRST_DAY, LAST_DAY, key=filters.key(name), width=190)
     wanted = filters.end()
     if wanted["from"] and wanted["to"] and wanted["from"] > wanted["to"]:
-        st.warning("“From” lies after “To”: no entry can match.", icon=":material/event_busy:")
+        st.warning("“From” is after “To”, so no entry matches. Change one of them.", icon=":material/event_busy:")
     return wanted
 
 
 def _conditions(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The filters as the log takes them: both dates are included."""
+    """The filters as the log's arguments: both dates inclusive."""
     span, first, last = wanted["time"], wanted["from"], wanted["to"]
     since = datetime.now(UTC) - SPANS[span] if span in SPANS else first and datetime.combine(first, time(), UTC)
     until = last and datetime.combine(last + timedelta(days=1), time(), UTC)
@@ -87,7 +87,7 @@ def _conditions(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trail(wanted: Mapping[str, Any]) -> list[int | None]:
-    """Where the pages up to this one begin; other filters begin at the newest entry."""
+    """The cursors of the pages up to this one; new filters begin with the newest."""
     if TRAIL not in st.session_state or st.session_state[TRAIL][0] != wanted:
         st.session_state[TRAIL] = wanted, [None]
     trail: list[int | None] = st.session_state[TRAIL][1]

@@ -1,4 +1,4 @@
-"""Add a model, or edit the one that the link names: ``?id=…``."""
+"""The page to add a model, or to edit the one in ``?id=…``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def main() -> None:
         return
     _, middle, _ = st.columns([1, 6, 1])
     with middle:
-        with st.container():  # see `fields`: what appears in it must not recreate the fields below
+        with st.container():  # see `fields`: a new element in it must not recreate the fields below
             _heading(form, users)
         kind = choose_type(form)
         locked = bool(users) and kind is ModelType.EMBEDDING
@@ -90,7 +90,7 @@ def _sections(form: Form, kind: ModelType, provider: Provider, *, locked: bool) 
         st.header("Model", anchor=False)
         known.model_id(form, kind, provider, locked=locked)
         unnamed = form.get(paths.model_id_path(kind, provider)) if form.model is None else None
-        hint = f"If left empty: {unnamed}" if unnamed else "As people will see it in the list"
+        hint = f"If left empty: {unnamed}" if unnamed else "The name shown in the list"
         fields.text(form, kind, "name", "Name", placeholder=hint)
     with st.container(border=True):
         sections.connection(form, kind, provider)
@@ -100,7 +100,7 @@ def _sections(form: Form, kind: ModelType, provider: Provider, *, locked: bool) 
         sections.status(form, kind)
     outcome = st.container()
     _buttons(form, kind, provider, is_testing)
-    with outcome:  # drawn last, but in a place of its own: what is there or not does not move the buttons' place
+    with outcome:  # drawn last, but in its own container: its content does not change the buttons' position
         if form.message:
             st.error(plain(form.message), icon=":material/error:")
         if is_testing:

@@ -1,4 +1,4 @@
-"""Runs first on every rerun, whatever page is asked for: the sign-in, then the frame around the pages."""
+"""The entry script of every rerun: it checks the sign-in, then draws the frame and the requested page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIDEBAR_WIDTH = 220
 
 
 def main() -> None:
-    """Draw the frame, then the page; signed out, how to sign in and nothing else."""
+    """Draw the frame and the page; for signed-out users only the sign-in page."""
     st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     try:
         actor = current.actor()
@@ -29,7 +29,7 @@ def main() -> None:
         _signed_out(error)
         return
     except RegistryError as error:
-        st.title("Nobody can sign in")
+        st.title("Sign-in is not available")
         _unavailable(error)
         return
     page = st.navigation(_pages(actor))
@@ -58,11 +58,11 @@ def _run(page: StreamlitPage) -> None:
         _unavailable(error)
     if here is not None:
         filters.show(here)
-    feedback.show_flashes()  # last: a run that is given up for another page's would take them along, unseen
+    feedback.show_flashes()  # last: a run that ends in a page switch would discard them unseen
 
 
 def _signed_out(error: SignInError) -> None:
-    """The same at every path, which stays in the address until it can be answered."""
+    """Draw the sign-in page at every path; the address keeps the path."""
     routes.leave_others(None)
     st.set_page_config(page_title="Sign in · LLM Model Registry")
     paths = ("", *(page.path for page in PAGES))
@@ -74,8 +74,8 @@ def _signed_out(error: SignInError) -> None:
 
 
 def _pages(actor: Actor) -> list[StreamlitPage]:
-    """All pages for every user, so that each itself says whom it is for; in the menu only what the role can open.
-    ``/``, which has no page of its own, leads to the list of models."""
+    """All pages, for every user: a page itself refuses a role that is too low. The menu has only pages that the role
+    can open. ``/`` redirects to the list of models."""
     return [
         st.Page(routes.back_to_models, title="Models", default=True, visibility="hidden"),
         *(

@@ -42,7 +42,7 @@ def main() -> None:
     if not rows:
         st.info("No model matches. Change the filters or the search.", icon=":material/filter_alt_off:")
         if _role(reg) is Role.ADMIN:
-            dialogs.show(reg)  # what was asked for before the list became empty
+            dialogs.show(reg)  # an action from before the list became empty
         return
     total = counted(sum(counts.values()), "model")
     count = total if len(rows) == sum(counts.values()) else f"{len(rows):,} of {total}"
@@ -79,7 +79,7 @@ def _empty(reg: Registry) -> None:
 
 
 def _cards(reg: Registry, counts: Mapping[tuple[ModelType, Status], int]) -> None:
-    """Per type: how many there are, and which one is the default."""
+    """Draw per type the number of models and the default."""
     per_type: Counter[ModelType] = Counter()
     for (kind, _), number in counts.items():
         per_type[kind] += number
@@ -95,8 +95,8 @@ def _cards(reg: Registry, counts: Mapping[tuple[ModelType, Status], int]) -> Non
 
 
 def _filters(reg: Registry) -> ModelFilter:
-    """The filters; they stand in the address, so that a filtered list can be shared."""
-    sees_all = _role(reg) is not Role.VIEWER  # the others see active models only
+    """Draw the filters. The address keeps them, so a filtered list can be shared."""
+    sees_all = _role(reg) is not Role.VIEWER  # viewers see active models only
     providers = {id: provider.label for id, provider in PROVIDERS.items()}
     readers = {"type": one_of(TYPES, ALL), "provider": one_of(providers), "search": some_text}
     filters = Filters(MODELS, **readers, **({"status": one_of(STATUSES)} if sees_all else {}))

@@ -1,4 +1,4 @@
-"""The LiteLLM proxy: can it be reached, what differs from the registry, and putting it right."""
+"""The page of the LiteLLM proxy: connection, differences from the registry, and syncs."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def main() -> None:
     if wants_sync:
         syncing.run(reg)
     try:
-        with st.spinner("Asking the proxy …", show_time=True):
+        with st.spinner("Comparing with the proxy …", show_time=True):
             plan = reg.proxy.plan()
     except SettingsError as error:
         _unconfigured(error)
         return
     except ProxyError as error:
         st.error(plain(error.message), icon=":material/cloud_off:")
-        st.caption("Models can be changed all the same; the proxy is brought up to date when it answers again.")
+        st.caption("You can still change models; the proxy is brought up to date when it answers again.")
         return
     _summary(plan)
     syncing.outcome()
     if not plan.changes and plan.in_step == plan.models:
         foreign = counted(len(plan.steps), "entry there is", "entries there are")
         more = f" {foreign} not from this registry." if plan.steps else ""
-        st.success(f"The proxy serves what the registry says.{more}", icon=":material/check_circle:")
+        st.success(f"The proxy is in step with the registry.{more}", icon=":material/check_circle:")
     if plan.steps:
         _steps(reg, plan.steps, may_change=may_change)
     adopting.show()
@@ -71,13 +71,13 @@ def _summary(plan: SyncPlan) -> None:
 
 def _steps(reg: Registry, steps: Sequence[SyncStep], *, may_change: bool) -> None:
     is_foreign = all(step.reason == Reason.FOREIGN for step in steps)
-    st.header("Not from this registry" if is_foreign else "What differs", anchor=False)
+    st.header("Not from this registry" if is_foreign else "Differences", anchor=False)
     bar = tables.bar()
     selected = _table(steps)
     with bar:
         if selected is None:
             tables.line(counted(len(steps), "entry", "entries") if is_foreign else counted(len(steps), "difference"))
-            st.caption("Select one for what can be done about it.", wrap=False)
+            st.caption("Select a row to see its details and actions.", wrap=False)
         else:
             tables.line(selected.name or selected.alias)
             if may_change:

@@ -1,4 +1,4 @@
-"""Adopting an entry of the LiteLLM proxy that is not from this registry, or removing it: asked about first."""
+"""Adopts or removes a foreign entry of the LiteLLM proxy, after a confirmation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import streamlit as st
 from registry import SyncStep
 
 from pages.ui import tables
-from pages.ui.feedback import flash, plain, told
+from pages.ui.feedback import errors_shown, flash, plain
 from pages.ui.session import registry
 from pages.ui.syncing import TABLE
 
@@ -14,7 +14,7 @@ _ADOPTING = "proxy_adopting"
 
 
 def ask(step: SyncStep) -> None:
-    """Have the next run ask whether to adopt, or to remove, an entry of the proxy."""
+    """Have the next run ask whether to adopt or remove an entry of the proxy."""
     st.session_state[_ADOPTING] = step
 
 
@@ -23,7 +23,7 @@ def _end() -> None:
 
 
 def show() -> None:
-    """Ask about the entry that `ask` noted, if there is one."""
+    """Show the dialog that `ask` requested, if any."""
     if _ADOPTING in st.session_state:
         step: SyncStep = st.session_state[_ADOPTING]
         (_confirm_adoption if step.name else _confirm_removal)(step)
@@ -32,7 +32,7 @@ def show() -> None:
 @st.dialog("Adopt entry", icon=":material/move_down:", on_dismiss=_end)
 def _confirm_adoption(step: SyncStep) -> None:
     st.markdown(
-        f"The entry on the proxy is replaced by the one of **{plain(step.name)}**, with the parameters and the key "
+        f"The entry on the proxy is replaced with that of **{plain(step.name)}**, with the parameters and the key "
         "that the registry holds."
     )
     _confirm(step, "Adopt", "adopted")
@@ -45,15 +45,15 @@ def _confirm_removal(step: SyncStep) -> None:
 
 
 def _confirm(step: SyncStep, label: str, done: str) -> None:
-    st.caption("This cannot be undone: nobody but the proxy knows the entry's key.")
+    st.caption("This cannot be undone: only the proxy has the entry's key.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="proxy_cancel"):
             _end()
             st.rerun()
         if not st.button(label, type="primary", key="proxy_confirm"):
             return
-    with told():
-        registry().proxy.adopt(step.deletes[0])  # asked again: the sign-in may have ended while the question was open
+    with errors_shown():
+        registry().proxy.adopt(step.deletes[0])  # a new handle: the sign-in may have ended while the dialog was open
         _end()
         tables.clear(TABLE)
         flash(f"“{step.name or step.alias}” was {done}.")

@@ -1,4 +1,4 @@
-"""Entries of the audit log: the table of them, and all that one holds."""
+"""Entries of the audit log: their table, and the details of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TABLE = "audit_table"
 
 
 def table(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
-    """Draw the table and return the entries that are selected."""
+    """Draw the table and return the selected entries."""
     st.caption("Select an entry to see every field, before and after.")
     frame = pd.DataFrame(
         {
@@ -59,7 +59,7 @@ def _summary(entry: AuditEntry) -> str:
 
 
 def details(entry: AuditEntry) -> None:
-    """Draw all that an entry holds."""
+    """Draw all fields of an entry."""
     with st.container(border=True):
         st.markdown(f"**{plain(ACTIONS.get(entry.action, entry.action))}** · {plain(entry.target_name)}")
         st.caption(
@@ -71,12 +71,12 @@ def details(entry: AuditEntry) -> None:
             frame = pd.DataFrame([map(plain, row) for row in cells], columns=["Field", "Before", "After"])
             st.table(frame, hide_index=True, alt="Fields that changed")
         for name, value in entry.context.items():
-            if name == "knowledge_base_count" and _is_said(entry.context):
+            if name == "knowledge_base_count" and _is_listed(entry.context):
                 continue
             st.caption(f"{plain(field_label(name))}: {plain(shown(value))}")
 
 
-def _is_said(context: Mapping[str, Any]) -> bool:
-    """Whether the names of all knowledge bases that are counted stand there as well."""
+def _is_listed(context: Mapping[str, Any]) -> bool:
+    """Whether the context lists the name of every knowledge base that it counts."""
     names = context.get("knowledge_bases")
     return isinstance(names, list) and len(names) == context["knowledge_base_count"]

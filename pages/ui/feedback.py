@@ -1,4 +1,4 @@
-"""Telling people how it went: a note that outlives the rerun, and errors as sentences."""
+"""Messages that survive a rerun, errors on the page, and text escaped for Markdown."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ _LONG = 20  # seconds, for more than a sentence
 _JOINER = "\u2060"  # has no width
 _SPACE = re.compile(r"[ \t\r\n\f\v]+")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
-# Streamlit looks for icons, emoji, addresses, entities and arrows when the backslashes are gone already: these take a
+# Streamlit replaces icons, emoji, addresses, entities and arrows after it has removed the backslashes: these need a
 # joiner
 _REPLACED = re.compile(r":(?! )|@|www|[-<>~](?=[-=>])|&(?=[#a-z])", re.IGNORECASE)
 
 
 def flash(message: str, icon: str = ":material/check_circle:", seconds: int = 4) -> None:
-    """Say this on the next run, on whatever page that is, for so long."""
+    """Queue a message for the next run, on any page."""
     st.session_state.setdefault(_FLASH, []).append((message, icon, seconds))
 
 
 def flash_saved(message: str, proxy_message: str = "") -> None:
-    """Say that a change was made and, where something kept the proxy from following it, what that was."""
+    """Queue a message about a change and, if the proxy could not be updated, why."""
     if proxy_message:
-        flash(f"{message} The proxy does not follow yet: {proxy_message}", ":material/sync_problem:", _LONG)
+        flash(f"{message} The proxy is not in step yet: {proxy_message}", ":material/sync_problem:", _LONG)
     else:
         flash(message)
 
 
 def flash_error(error: RegistryError) -> None:
-    """Say on the next run what went wrong, for long enough to be read."""
+    """Queue an error for the next run, shown long enough to read it."""
     flash(error.message, ":material/error:", _LONG)
 
 
 def show_flashes() -> None:
-    """Say what was put off."""
+    """Show queued messages."""
     for message, icon, seconds in st.session_state.pop(_FLASH, []):
         st.toast(plain(message), icon=icon, duration=seconds)
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Show a registry's error where it happens, instead of failing the page."""
+def errors_shown() -> Iterator[None]:
+    """Show errors of the registry in place, instead of failing the page."""
     try:
         yield
     except RegistryError as error:
@@ -53,14 +53,14 @@ def told() -> Iterator[None]:
 
 
 def typed(text: str) -> str:
-    """Text that may have been copied from a page: without what `plain` puts into it."""
+    """Remove what `plain` inserts from a text that may be copied from a page."""
     return text.replace(_JOINER, "")
 
 
 def plain(text: str) -> str:
-    """Text of people, providers and the proxy for where Markdown is read: shown letter by letter, on one line.
+    """Escape text of users, providers and the proxy for Markdown: it is shown literally, on one line.
 
-    Nothing of it is formatted, replaced by an icon, emoji or sign, or made a link.
+    Nothing in it is formatted, replaced by an icon, emoji or sign, or made a link.
     """
     joined = _REPLACED.sub(lambda found: found[0] + _JOINER, _SPACE.sub(" ", text).strip())
     return _PUNCTUATION.sub(r"\\\g<0>", joined)

@@ -1,7 +1,7 @@
-"""The filters of a page, and how its address says them, so that what is filtered can be shared as a link.
+"""The filters of a page, kept in its address, so that a filtered view can be shared as a link.
 
-The address holds ids under short names. It is read with patience: ids or labels, in any case; what it does not know is
-taken out of it. It is not bound to the widgets by Streamlit, which would put their keys and labels into it.
+The address holds ids under short names. Reading it accepts ids and labels, in any case, and removes unknown values.
+Streamlit's own binding to widgets is not used: it would put their keys and labels into the address.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pages.ui.sitemap import Page
 LONGEST_TEXT = 255  # characters
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
 Reader = Callable[[str], Any]
-"""What a text of the address means. Of an empty one: what stands for no filter."""
+"""Parses a value of the address. For an empty one it returns the value without a filter."""
 
 
 class Filters:
     """The filters of one page: ``begin``, draw each under its ``key``, ``end``.
 
-    What was filtered by last is remembered while other pages are visited.
+    The session remembers the last filters while other pages are open.
     """
 
     def __init__(self, page: Page, **readers: Reader) -> None:
@@ -37,7 +37,7 @@ class Filters:
         return f"{self._page.path}_{name}"
 
     def choose(self, name: str, label: str, options: Mapping[Any, str], *, any: str, width: int) -> Any:
-        """Draw a list to choose from, by its labels; ``any`` stands for no choice."""
+        """Draw a select box of these labels; ``any`` is its placeholder."""
         return st.selectbox(
             label,
             list(options),
@@ -49,7 +49,7 @@ class Filters:
         )
 
     def search(self, hint: str) -> None:
-        """Draw the field to search in, which takes the room that is left in the row."""
+        """Draw the search field, which takes the rest of the row."""
         st.text_input(
             "Search",
             None,
@@ -61,8 +61,8 @@ class Filters:
         )
 
     def begin(self) -> None:
-        """Set the widgets to what the address says where it is new: the page was opened, or Back or Forward pressed.
-        An address without any filter, as the menu's, says: as it was left."""
+        """Set the widgets from a new address: the page was opened, or Back or Forward pressed. An address without a
+        filter, such as the menu's, restores the remembered filters."""
         found = {name: read(st.query_params.get(name, "")) for name, read in self._readers.items()}
         is_plain = not self._filtered(found)
         if open_key(self._page) not in st.session_state:
@@ -73,10 +73,10 @@ class Filters:
             self._set(found)
 
     def end(self, *, without: Collection[str] = ()) -> dict[str, Any]:
-        """The value of each filter, None where it filters nothing; `show` puts them into the address.
+        """The value of each filter, None if it filters nothing; `show` puts them into the address.
 
         Args:
-            without: filters that are not drawn now.
+            without: filters that are not drawn.
         """
         names = [name for name in self._readers if name not in without]
         values = {name: st.session_state.get(self.key(name)) for name in names}
@@ -95,14 +95,14 @@ class Filters:
 
 
 def remembered_address(page: Page) -> dict[str, str]:
-    """What the address of a page holds, as it is filtered or was left."""
+    """The query of a page's address: its current or last filters."""
     return {name: str(value) for name, value in st.session_state.get(_memory(page), {}).items()}
 
 
 def show(page: Page) -> None:
-    """Put what is filtered into the page's address, and nothing else.
+    """Put the filters into the page's address, and nothing else.
 
-    To be called last: the sooner, the more likely the browser notes it under the path of the page before.
+    Call it last: earlier, the browser may record it under the path of the previous page.
     """
     address = remembered_address(page)
     if open_key(page) in st.session_state and address != st.query_params.to_dict():
@@ -110,25 +110,25 @@ def show(page: Page) -> None:
 
 
 def open_key(page: Page) -> str:
-    """Where the session holds, while a page is open, whether it was found as it was left. Without it the next address
-    of the page is a new one."""
+    """The session key that exists while a page is open: whether remembered filters were restored. Without it, the
+    next address counts as new."""
     return f"{page.path}_open"
 
 
 def one_of(labels: Mapping[Any, str], default: Any = None) -> Reader:
-    """Reads the id of an option, else its id or label in any case."""
+    """A reader of an option's id or label, in any case."""
     exact = {str(id): id for id in labels}
     known = {text.strip().casefold(): id for id, label in labels.items() for text in (label, str(id))}
     return lambda text: exact.get(text) or known.get(text.strip().casefold(), default)
 
 
 def some_text(text: str) -> str | None:
-    """Reads what is searched for."""
+    """Read a search text."""
     return typed(text).strip()[:LONGEST_TEXT] or None
 
 
 def some_day(text: str) -> date | None:
-    """Reads a date such as ``2026-05-31``."""
+    """Read a date such as ``2026-05-31``."""
     try:
         day = date.fromisoformat(text.strip())
     except ValueError:

@@ -1,4 +1,4 @@
-"""A connection test as people see it: while it runs, and how far it came."""
+"""Shows a connection test: its progress, and its result by stage."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from pages.ui.feedback import plain
 from pages.ui.words import FAILS, STAGES, WORKS, duration
 
 LOCKED = (
-    "The dimensions cannot be changed: knowledge bases hold vectors made under them. If the model now makes others, "
-    "register it as a new model."
+    "The dimensions cannot be changed: knowledge bases hold vectors made with them. If the model now returns another "
+    "number, register it as a new model."
 )
 
 _FRAME, _LINE, _GAP, _BUTTON = 18, 24, 16, 56  # pixels
 _WIDTH = 105  # characters in a line
 _PATIENCE = 1.0
-_SLOW = "This can take up to 15 seconds, and longer where LiteLLM or the model has to be loaded first."
+_SLOW = "This can take up to 15 seconds, and longer if LiteLLM or the model must be loaded first."
 _NO_BREAK = "\u00a0"
 _AHEAD = ":gray[:material/radio_button_unchecked:"
 
 
 def run(call: Callable[[], TestResult], what: str) -> TestResult:
-    """Make a test and show meanwhile what is called; any other click on the page ends the waiting.
+    """Run a test and show what it calls; any other click on the page ends the waiting.
 
     Args:
-        call: the test, on a handle of its own: it runs in another thread, where nobody is signed in.
-        what: is called.
+        call: the test, with its own handle: it runs in another thread, which has no sign-in.
+        what: the model.
 
     Raises:
         RegistryError: nothing was sent.
     """
     begun = time.monotonic()
-    st.empty()  # in the place of the last result, which would stay there until this run ends
+    st.empty()  # replaces the last result, which would stay visible until this run ends
     with st.spinner(f"Calling {plain(what)}…", show_time=True):
         note = st.empty()
         return waiting.run(call, lambda: note.caption(_SLOW if time.monotonic() - begun > _PATIENCE else ""))
 
 
 def show(result: TestResult) -> None:
-    """How far a test came, what came out, and what the provider said."""
+    """Draw a test's stages, its result, and the provider's answer."""
     st.markdown(_path(result))
     st.markdown(f"**{plain(result.message)}**")
     facts = _facts(result)
@@ -54,7 +54,7 @@ def show(result: TestResult) -> None:
 
 
 def height(result: TestResult) -> int:
-    """The room that a result takes at the page's usual width, in pixels."""
+    """The height of a result at the page's usual width, in pixels."""
     texts = ["stages", result.message, " · ".join(_facts(result)), result.details.get("answer", "")]
     lines = [1 + len(text) // _WIDTH for text in texts if text]
     button = _BUTTON if measured(result) else 0
@@ -62,19 +62,19 @@ def height(result: TestResult) -> int:
 
 
 def show_outdated() -> None:
-    """Say that there was a result, of what is not there any more."""
+    """Show that the form changed since the last test."""
     st.markdown(f"{_AHEAD} Changed since the last test.]")
     st.caption("Test the connection again.")
 
 
 def measured(result: TestResult) -> int | None:
-    """The dimensions that a model really has, where others are configured."""
+    """The measured dimensions of a model, if others are configured."""
     found: int | None = result.details["dimensions"] if result.kind == Kind.WRONG_DIMENSIONS else None
     return found
 
 
 def _path(result: TestResult) -> str:
-    """The stages, each with a mark that can be told without its colour."""
+    """The stages, each with a mark that is clear without its colour."""
     reached = list(STAGES).index(result.stage)
     marks = [WORKS] * reached + [WORKS if result.ok else FAILS] + [_AHEAD] * (len(STAGES) - reached - 1)
     return " → ".join(f"{mark}{_NO_BREAK}{stage}]" for mark, stage in zip(marks, STAGES.values(), strict=True))

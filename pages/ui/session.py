@@ -1,4 +1,4 @@
-"""What every page works with: the registry, acting for the signed-in user."""
+"""The registry that all pages use, acting for the signed-in user."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def registry() -> Registry:
     """The registry, acting for the user who is signed in now.
 
     Raises:
-        RegistryError: no user is, the registry cannot be reached, or a setting is unusable.
+        RegistryError: no user is, the registry cannot be reached, or a setting is invalid.
     """
     actor = current.actor()
     return _connected().acting_as(actor)
 
 
 def require(page: Page) -> Registry:
-    """The registry, for a user whose role can open this page: every page's first line. Other users read why they
-    cannot, and the page ends here.
+    """The registry, for a user whose role can open this page; every page calls it first. For other users it shows why
+    not and ends the page.
 
     Raises:
-        RegistryError: the registry cannot be reached, or a setting is unusable.
+        RegistryError: the registry cannot be reached, or a setting is invalid.
     """
     try:
         reg = registry()
@@ -48,7 +48,7 @@ def require(page: Page) -> Registry:
 
 @st.cache_resource(show_spinner=False)
 def key_status() -> KeyStatus:
-    """Whether the encryption keys fit the store; asked once, since neither changes while the server runs."""
+    """Whether the encryption keys match the store; cached, since neither changes while the server runs."""
     return registry().key_status()
 
 
@@ -58,12 +58,12 @@ def _connected() -> Registry:
 
 
 def warm_up() -> None:
-    """Load what the first page needs, then bring the proxy up to date. What fails here is shown by the pages."""
-    import pandas  # noqa: F401, ICN001  # loaded for its effect
+    """Load what the first page needs, then sync the proxy. The pages show any errors."""
+    import pandas  # noqa: F401, ICN001  # imported to load it
 
     with suppress(RegistryError):
         reg = _connected()
         if reg.proxy.is_configured:
             reg.proxy.sync(actor=STARTUP)
     gc.collect()
-    gc.freeze()  # Streamlit collects all garbage after each script run: not among what stays as long as the server
+    gc.freeze()  # Streamlit collects garbage after each script run: exclude objects that live as long as the server

@@ -1,6 +1,6 @@
-"""The pages of the dashboard, as data: adding one is adding its script and an entry here.
+"""The pages of the dashboard, as data: a new page needs its script and an entry here.
 
-The menu, the sign-in, who can open a page, and what the session forgets when it is left follow from the entry.
+The entry decides its place in the menu, who can open it, and which session data is deleted when it is left.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Page:
         title: in the menu and on the browser's tab.
         icon: name of a Material icon, for the menu.
         role: the lowest role that can open it.
-        in_menu: the menu leads to it, for those who can open it.
-        keeps: how the keys begin that the session holds only while the page is open.
+        in_menu: whether the menu shows it, to users who can open it.
+        keeps: prefixes of session keys that exist only while the page is open.
     """
 
     path: str
@@ -42,4 +42,4 @@ AUDIT = Page("audit", "Audit log", "history", Role.AUDITOR, keeps=("audit_trail"
 PROXY = Page("proxy", "Proxy", "cloud_sync", Role.AUDITOR, keeps=("proxy_report", "proxy_adopting"))
 
 PAGES = (MODELS, EDIT, AUDIT, PROXY)
-"""All of them, in the order of the menu."""
+"""All pages, in the order of the menu."""

@@ -1,4 +1,4 @@
-"""A sync with the LiteLLM proxy: its progress and its report."""
+"""Syncs with the LiteLLM proxy: their progress and report."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pages.ui.feedback import plain
 from pages.ui.words import counted
 
 TABLE = "proxy_steps"
-"""The table of what differs."""
+"""The table of differences."""
 _REPORT = "proxy_report"
 _COMPARING = "Comparing with the proxy …"
 
 
 def run(reg: Registry, only: Sequence[str] | None = None) -> None:
-    """Sync all models, or those of these aliases, and show the progress. `outcome` shows the report, on this run or the
-    next. A click meanwhile ends the waiting, and not the sync in the middle of its work."""
+    """Sync all models, or only these aliases, and show the progress. `outcome` shows the report, on this run or the
+    next. A click meanwhile ends the waiting, but not the sync."""
     progress = [0, 0]
     bar = st.progress(0.0, _COMPARING)
 
@@ -41,7 +41,7 @@ def run(reg: Registry, only: Sequence[str] | None = None) -> None:
 
 
 def outcome() -> None:
-    """Show what the last sync did, and what it could not do."""
+    """Show what the last sync applied or could not apply."""
     found: SyncReport | str | None = st.session_state.get(_REPORT)
     if isinstance(found, str):
         st.error(plain(found), icon=":material/error:")
@@ -59,5 +59,5 @@ def outcome() -> None:
 
 
 def forget() -> None:
-    """Show no report any more."""
+    """Discard the report."""
     st.session_state.pop(_REPORT, None)

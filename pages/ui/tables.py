@@ -1,7 +1,7 @@
-"""Tables whose rows are selected by the ids of what they show.
+"""Tables whose selection is kept by id.
 
-The browser knows rows by their numbers. So a table is named after the ids that it shows: where they are others it is
-another table, and a number that the browser still sends for the one before never selects what stands there now.
+The browser identifies rows by number. So a table's key depends on the ids that it shows: with other ids it is another
+table, and a number that the browser still sends for the previous one never selects a wrong row.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NOTHING: dict[str, dict[str, list[Any]]] = {"selection": {"rows": [], "columns"
 
 
 class _Drawn(NamedTuple):
-    """What a table showed when it was drawn last, and the rows that were selected in it at first."""
+    """The rows of a table when it was last drawn, and those selected in it at first."""
 
     key: str = "never"
     ids: Sequence[str] = ()
@@ -30,18 +30,18 @@ class _Drawn(NamedTuple):
 
 
 def key_of(name: str, ids: Sequence[str]) -> str:
-    """The key of a table that shows these, or of what belongs to it."""
+    """The key of a table of these ids, or of a part of it."""
     return f"{name}_{blake2b(chr(0).join(ids).encode(), digest_size=8).hexdigest()}"
 
 
 def draw(
     name: str, ids: Sequence[str], data: Any, selection_mode: Literal["single-row", "multi-row"], **options: Any
 ) -> list[str]:
-    """Draw a table and return the ids that are selected. They stay so while other rows come and go.
+    """Draw a table and return the selected ids. They stay selected while other rows come and go.
 
     Args:
-        name: of the table, which no other on any page has.
-        ids: what each row of the data shows, each once.
+        name: the table's name, unique among all pages.
+        ids: the unique id of each row of the data.
         options: for `st.dataframe`.
     """
     key, drawn = key_of(name, ids), _last(name)
@@ -65,18 +65,18 @@ def draw(
 
 
 def clear(name: str) -> None:
-    """Select nothing on the next run: what was selected has been dealt with."""
+    """Select nothing on the next run: the selected rows have been handled."""
     st.session_state[_cleared(name)] = True
 
 
 def bar() -> DeltaGenerator:
-    """The place above a table for what is selected in it: a `line`, and below it `actions` or another line. It is as
-    high whatever it holds, so that the table does not move under the pointer."""
+    """The bar above a table for its selection: a `line`, and below it `actions` or another line. Its height is fixed:
+    the table does not move under the pointer."""
     return st.container(height=_BAR, border=False, gap="xsmall")
 
 
 def line(name: str, more: str = "") -> None:
-    """Say what is selected, on one line; what does not fit can be read in full by pointing at it, or at its mark.
+    """Show what is selected, on one line. One that does not fit is shown in full on hover, or at its help icon.
 
     Args:
         name: any text.
@@ -88,7 +88,7 @@ def line(name: str, more: str = "") -> None:
 
 
 def actions() -> DeltaGenerator:
-    """A row of buttons, scrolled where the window is too narrow. It leaves room for the table's own buttons."""
+    """A row of buttons, scrolled if the window is too narrow. It leaves room for the table's own buttons."""
     row = st.container(horizontal=True, wrap=False, gap="small")
     with row:
         inner = st.container(horizontal=True, wrap=False, gap="xsmall")
@@ -102,7 +102,7 @@ def _last(name: str) -> _Drawn:
 
 
 def _selected(drawn: _Drawn) -> set[str]:
-    """What is selected in a table, if the browser still shows it."""
+    """The ids selected in a table, if the browser still shows it."""
     rows = st.session_state.get(drawn.key, _NOTHING)["selection"]["rows"]
     return {drawn.ids[number] for number in rows if number < len(drawn.ids)}
 

@@ -1,7 +1,7 @@
-"""Waiting for calls that take long, while the page keeps drawing.
+"""Waits for long calls while the page keeps drawing.
 
-The calls run in threads of their own. A click ends the page's run, and so the waiting, at the next tick; a call that is
-under way still ends, and nobody reads its outcome.
+The calls run in their own threads. A click ends the page's run, and so the waiting, at the next tick; a call that has
+started still runs to its end, and its result is ignored.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 def each(calls: Iterable[tuple[K, Callable[[], T]]], at_once: int) -> Iterator[dict[K, Future[T]]]:
-    """Make calls, a few at once, and yield at each tick the ones that have ended since the last, by key: none or more.
+    """Make calls, a few at once, and yield at each tick those that ended since the last one, by key.
 
     Args:
-        calls: each is taken, in the page's own thread, only when it is about to begin.
+        calls: each is taken in the page's thread, just before it begins.
         at_once: how many run at the same time.
     """
     waiting, running = iter(calls), dict[Future[T], K]()

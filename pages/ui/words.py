@@ -1,4 +1,4 @@
-"""The words and colours of the pages, in one place."""
+"""The labels, texts and colours of the pages."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TYPE_HELP = {
     ModelType.NER: "Finds names and terms in text.",
 }
 STATUS_HELP = {
-    Status.ACTIVE: "Offered to knowledge bases, and used.",
-    Status.INACTIVE: "Not offered, and refused to those that still ask for it.",
-    Status.DEPRECATED: "Goes on working where it is used, but is not offered any more.",
+    Status.ACTIVE: "Offered to knowledge bases and usable.",
+    Status.INACTIVE: "Not offered; requests for it are refused.",
+    Status.DEPRECATED: "Keeps working where it is used, but is no longer offered.",
 }
 
 TESTS = {True: "Works", False: "Fails"}
@@ -43,13 +43,13 @@ KINDS: Mapping[str, str] = {
     Kind.OK: "works",
     Kind.UNREACHABLE: "unreachable",
     Kind.TLS: "no secure connection",
-    Kind.TIMEOUT: "no answer in time",
+    Kind.TIMEOUT: "timeout",
     Kind.REDIRECTED: "redirected",
-    Kind.ELSEWHERE: "led elsewhere",
+    Kind.ELSEWHERE: "wrong address",
     Kind.NOT_SENT: "not sent",
     Kind.UNSAFE: "address refused",
     Kind.PROVIDER_DOWN: "provider down",
-    Kind.BAD_ANSWER: "not a model's answer",
+    Kind.BAD_ANSWER: "not a model API",
     Kind.UNREADABLE: "unreadable answer",
     Kind.PROXY_DOWN: "proxy down",
     Kind.WRONG_MASTER_KEY: "wrong master key",
@@ -64,10 +64,10 @@ KINDS: Mapping[str, str] = {
     Kind.EMPTY_REPLY: "empty reply",
     Kind.INVALID_JSON: "invalid JSON",
 }
-"""What a connection test found, as the second half of “Fails: …”."""
+"""The findings of a connection test, for “Fails: …”."""
 WORKS = ":green[:material/check_circle:"
 FAILS = ":red[:material/cancel:"
-"""Marks of what works and what does not, each the beginning of a coloured text."""
+"""Marks of success and failure, each the beginning of a coloured text."""
 
 IN_STEP, WAITING, FAILED = "In step", "Waiting", "Failed"
 PROXY_COLORS = {IN_STEP: "green", WAITING: "orange", FAILED: "red"}
@@ -116,7 +116,7 @@ _FIELDS = {
 
 
 def field_label(path: str) -> str:
-    """A field of an audit entry or an error, as people call it."""
+    """The label of a field in an audit entry or error."""
     name = path.removeprefix("config.").removeprefix("connection.")
     for config in CONFIGS.values():
         if path.startswith("config.") and name in config.model_fields:
@@ -125,16 +125,16 @@ def field_label(path: str) -> str:
 
 
 def effect(step: SyncStep) -> str:
-    """What a sync does about a difference."""
+    """How a sync handles a difference."""
     if step.reason == Reason.FOREIGN:
         return "leaves it alone"
     doing = ["registers it"] if step.adds else []
     doing += [f"removes {counted(len(step.deletes), 'entry', 'entries')}"] if step.deletes else []
-    return ", ".join(doing) or "cannot do it"
+    return ", ".join(doing) or "cannot fix it"
 
 
 def shown(value: object) -> str:
-    """A value of an audit entry as text; white space that would not be seen is written out."""
+    """A value of an audit entry as text, with line breaks and tabs as escapes."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -154,7 +154,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, or its beginning where it has more characters than that."""
+    """The text, or its beginning if it is longer than ``most``."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
@@ -164,13 +164,13 @@ def duration(milliseconds: int) -> str:
 
 
 def ago(at: datetime) -> str:
-    """How long something is past: ``just now``, ``3 minutes ago``, ``2 days ago``."""
+    """The time since then: ``just now``, ``3 minutes ago``, ``2 days ago``."""
     number, unit = _age(at, datetime.now(UTC))
     return f"{counted(number, unit)} ago" if unit else "just now"
 
 
 def last_test(row: ModelSummary, now: datetime) -> str | None:
-    """The last test of a model, short: ``Works · 3 h``; None where there was none."""
+    """The last test of a model, short: ``Works · 3 h``; None if there was none."""
     if row.test_ok is None or row.test_at is None:
         return None
     number, unit = _age(row.test_at, now)
@@ -178,28 +178,28 @@ def last_test(row: ModelSummary, now: datetime) -> str | None:
 
 
 def outcome(context: Mapping[str, Any]) -> str:
-    """How a connection test went, from the context of its audit entry: ``Fails: wrong key, 95 ms``."""
+    """The result of a test, from the context of its audit entry: ``Fails: wrong key, 95 ms``."""
     kind = str(context.get("kind", ""))
-    how = "" if context.get("ok") else f": {KINDS.get(kind, kind.replace('_', ' '))}"
+    finding = "" if context.get("ok") else f": {KINDS.get(kind, kind.replace('_', ' '))}"
     took = context.get("latency_ms")
-    told = f", {duration(took)}" if isinstance(took, int) and 0 <= took < _DAY else ""
-    return f"{TESTS[bool(context.get('ok'))]}{how}{told}"
+    time = f", {duration(took)}" if isinstance(took, int) and 0 <= took < _DAY else ""
+    return f"{TESTS[bool(context.get('ok'))]}{finding}{time}"
 
 
 def _age(at: datetime, now: datetime) -> tuple[int, str]:
-    """In the largest unit that fits; in none, where it is less than a minute."""
+    """The age in the largest unit that fits; without one below a minute."""
     seconds = (now - at).total_seconds()
     units = (("day", 86_400), ("hour", 3600), ("minute", 60))
     return next(((int(seconds // length), unit) for unit, length in units if seconds >= length), (0, ""))
 
 
 def state(row: ModelSummary) -> str:
-    """The status of a model, or that it has none which could be relied on."""
+    """The label of a model's status, or that it is unreadable."""
     return STATUSES[Status(row.status)] if row.is_readable else UNREADABLE
 
 
-def follows(row: ModelSummary) -> str:
-    """How the proxy follows a model."""
+def proxy_state(row: ModelSummary) -> str:
+    """Whether a model is in step."""
     if row.proxy_message:
         return FAILED
     return IN_STEP if row.in_step else WAITING

@@ -56,7 +56,7 @@ def test_starting_brings_the_proxy_up_to_date(
     entry = reg.audit.find(action="proxy:sync").entries[0]
     assert ("Dashboard", "startup") == (entry.actor, entry.actor_via)
     visitor.open("/proxy")
-    expect(visitor.page.get_by_text("The proxy serves what the registry says.")).to_be_visible()
+    expect(visitor.page.get_by_text("The proxy is in step with the registry.")).to_be_visible()
 
 
 def test_a_sync_from_the_page(visitor: Visitor, reg: Registry, fake_proxy: FakeProxy) -> None:

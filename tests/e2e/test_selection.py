@@ -171,7 +171,7 @@ def test_applying_a_difference_ends_the_selection(
                 dialog.get_by_role("button", name="Remove", exact=True).click()
         for offered in ("Apply this one", "Adopt", "Remove"):
             expect(button(visitor, offered)).to_have_count(0)
-    expect(visitor.page.get_by_text("The proxy serves what the registry says.")).to_be_visible()
+    expect(visitor.page.get_by_text("The proxy is in step with the registry.")).to_be_visible()
 
 
 NAMES = {"untested": "Untested", "long": LONG[:255], "failing": "Failing", "behind": "Behind"}

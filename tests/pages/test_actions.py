@@ -207,7 +207,7 @@ def test_where_no_other_model_fits(dashboard: Dashboard, reg: Registry, build: C
     model = created(reg, build(name="M"))
     bound(reg, model)
     dashboard.open().act("M", "Delete")
-    assert "No other active model fits" in dashboard.at.warning[0].value
+    assert "No other active model is compatible" in dashboard.at.warning[0].value
     assert ("same vectors" in dashboard.at.warning[0].value) is (build is embedding)
     assert _button(dashboard, "Move and delete").disabled
 

@@ -251,7 +251,7 @@ def test_known_models_are_found_by_parts_of_their_name(form: Dashboard) -> None:
     assert form.field("model_id").value == "gpt-4.1-mini"
     assert offered() == ["gpt-4.1-mini-2025-04-14"]
     form.put(model_id="no such thing")
-    assert "Not a known model: enter its parameters as its provider documents them." in form.text
+    assert "Not a known model: enter the parameters from its provider's documentation." in form.text
 
 
 def test_each_provider_keeps_what_was_typed_for_it(form: Dashboard) -> None:

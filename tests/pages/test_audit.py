@@ -163,7 +163,7 @@ def test_between_two_dates(dashboard: Dashboard, history: Registry) -> None:
         assert not dashboard.at.warning
     dashboard.at.date_input(key="audit_from").set_value(today)
     dashboard.at.date_input(key="audit_to").set_value(today - timedelta(days=1))
-    assert "“From” lies after “To”: no entry can match." == dashboard.run().at.warning[0].value
+    assert "“From” is after “To”, so no entry matches. Change one of them." == dashboard.run().at.warning[0].value
 
 
 @pytest.mark.parametrize("text", ["'; DROP TABLE audit_log; --", "%", "_", "\\", "\0", "x" * 255, "🙈", '{"a":1}'])

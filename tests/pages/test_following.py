@@ -53,7 +53,7 @@ def test_how_the_proxy_follows_each_model(
     created(reg, generation(name="B failed"))
     behind(sqlite_url, connect)
     assert chips(dashboard.open()) == ["In step", "Failed", "Waiting"]
-    assert "does not follow" not in dashboard.select_row(0).text
+    assert "is not in step" not in dashboard.select_row(0).text
     assert DOWN in dashboard.select_row(1).text
     assert "this version was not sent to it yet" in dashboard.select_row(2).text
 
@@ -107,7 +107,7 @@ def test_a_change_that_the_proxy_does_not_follow(
     created(reg, generation(name="A"))
     fake_proxy.stop()
     (toast,) = CHANGES[said](dashboard).at.toast
-    assert dashboard.toasts[0].startswith(f"{said} The proxy does not follow yet: ")
+    assert dashboard.toasts[0].startswith(f"{said} The proxy is not in step yet: ")
     assert DOWN in dashboard.toasts[0]
     assert (toast.icon, toast.proto.duration) == (":material/sync_problem:", 20)
     assert dashboard.errors == []

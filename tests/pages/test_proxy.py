@@ -39,7 +39,7 @@ def test_a_proxy_in_step(dashboard: Dashboard, reg: Registry, fake_proxy: FakePr
     """It says where it is, that the key works, how many models are in step, and that there is nothing to do."""
     created(reg)
     dashboard.open("proxy")
-    for expected in (fake_proxy.url, "Master key", "1 of 1 model in step", "serves what the registry says"):
+    for expected in (fake_proxy.url, "Master key", "1 of 1 model in step", "is in step with the registry"):
         assert expected in dashboard.text.replace("**", "")
     assert not dashboard.at.dataframe
 
@@ -53,7 +53,7 @@ def test_what_is_not_ours_is_no_difference(
     for each in range(number):
         fake_proxy.add(f"foreign {each}", f"db-{each}")
     dashboard.open("proxy")
-    assert [f"The proxy serves what the registry says. {said} from this registry."] == [
+    assert [f"The proxy is in step with the registry. {said} from this registry."] == [
         note.value for note in dashboard.at.success
     ]
     assert ["Not from this registry"] == [heading.value for heading in dashboard.at.header]
@@ -67,7 +67,7 @@ def test_what_differs_beside_what_is_not_ours(dashboard: Dashboard, reg: Registr
     fake_proxy.add("foreign", "db-legacy")
     dashboard.open("proxy")
     assert not dashboard.at.success
-    assert ["What differs"] == [heading.value for heading in dashboard.at.header]
+    assert ["Differences"] == [heading.value for heading in dashboard.at.header]
     assert "**2 differences**" in dashboard.text
 
 

@@ -1,1 +1,1 @@
-"""The form to add or edit a model: what is typed, the fields and sections that it is typed into, and its test."""
+"""The form to add or edit a model: its values, its fields and sections, and its connection test."""

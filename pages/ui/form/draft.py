@@ -1,10 +1,10 @@
-"""The state of the add/edit form: where each field's value lives in the session, what it starts with, what is sent.
+"""The state of the add/edit form: the session keys of its fields, and their initial values.
 
-A field's key holds the form's number: a form that is loaded anew gets new keys, so nothing typed into an old one, a key
-least of all, can turn up in it. Nothing that is saved and secret is ever put into the session.
+A field's key holds the form's number: a form that is loaded again gets new keys, so nothing typed into an old one,
+such as an API key, can appear in it. Saved secrets are never put into the session.
 
-What is known of a new model is never put into its fields, where it could meet what is being typed: a field that is left
-empty takes it when the form is sent.
+Known values of a new model are never put into its fields, where they could collide with typing: a field left empty
+takes its known value when the form is sent.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ _NUMBER = "last_form"
 
 @dataclass
 class Form:
-    """A form in use.
+    """An open form.
 
     Attributes:
-        model: what it was loaded from, None for a new model.
-        wanted: the provider that was chosen last, also where it does not serve the type that is chosen now.
-        errors, message, is_stale: what came out of the last attempt to save or test it.
-        wants_test: the next run makes a connection test.
-        result: what came out of the last one, as long as it is about what the form holds.
-        tested: the mark of what it is about, empty before the first one; ``height`` is the room that it takes.
-        measured: dimensions that are to be put into their field, if it is empty.
-        is_watched: a test is made or its result is shown, so that a change of what it is about is to be seen at once.
+        model: the model being edited, None for a new one.
+        wanted: the provider chosen last, even if it does not serve the chosen type.
+        errors, message, is_stale: how the last attempt to save or test it failed.
+        wants_test: whether the next run tests the connection.
+        result: the result of the last test, while it matches the form's values.
+        tested: the mark of the tested values, empty before the first test.
+        height: the height of the shown result, in pixels.
+        measured: dimensions to put into their field, if it is empty.
+        is_watched: whether a change of a tested value reruns the page: a test is running or its result is shown.
     """
 
     number: int
@@ -54,15 +55,15 @@ class Form:
     is_watched: bool = False
 
     def key(self, path: str) -> str:
-        """The session's key of a field."""
+        """The session key of a field."""
         return f"form_{self.number}_{path}"
 
     def get(self, path: str) -> Any:
-        """What a field holds now."""
+        """The value of a field."""
         return st.session_state.get(self.key(path))
 
     def text(self, path: str) -> str:
-        """What was typed into a field of text, or copied into it from a page."""
+        """The value of a text field, typed or copied from a page."""
         return typed(self.get(path) or "")
 
     def put(self, path: str, value: Any) -> None:
@@ -70,28 +71,28 @@ class Form:
         st.session_state[self.key(path)] = value
 
     def start(self, path: str, value: Any) -> None:
-        """Give a field its first value; one that was typed stays."""
+        """Set a field's initial value; a typed one is kept."""
         if value is not None:
             st.session_state.setdefault(self.key(path), value)
 
     def on_change(self, kind: ModelType, path: str) -> Literal["rerun", "ignore"]:
-        """Whether the page follows a change of a field at once: only where a test's result depends on it."""
+        """Whether a change of a field reruns the page: only if a test's result depends on it."""
         is_of_call = path == "api_key" or affects_call(kind, path)
         return "rerun" if self.is_watched and is_of_call else "ignore"
 
     def forget_faults(self) -> None:
-        """Another attempt begins."""
+        """Clear the last errors."""
         self.errors, self.message, self.is_stale = {}, "", False
 
 
 def current() -> Form | None:
-    """The form in use, if there is one."""
+    """The open form, if there is one."""
     form: Form | None = st.session_state.get(_STATE)
     return form
 
 
 def load(model: Model | None) -> Form:
-    """Begin a form with the model's values, or an empty one."""
+    """Open a form with the model's values, or an empty one."""
     st.session_state[_NUMBER] = st.session_state.get(_NUMBER, 0) + 1
     form = st.session_state[_STATE] = Form(st.session_state[_NUMBER], model)
     if model is not None:
@@ -100,7 +101,7 @@ def load(model: Model | None) -> Form:
 
 
 def discard() -> None:
-    """Forget the form and all that was typed into it."""
+    """Discard the form and all values typed."""
     form = st.session_state.pop(_STATE, None)
     if form is not None:
         for key in [key for key in st.session_state if str(key).startswith(form.key(""))]:

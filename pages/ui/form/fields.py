@@ -1,12 +1,11 @@
-"""Single fields of the form, each with its error where it belongs.
+"""Single fields of the form, each with its error below it.
 
-A text is committed with each keystroke (``live``): Streamlit forgets what was typed into a field that is left for its
-own eye or help button. Options are radio buttons: a list forgets what was typed to find an option, and buttons in a row
-can pass the focus back to the option that was chosen before, which Enter then takes.
+A text is committed with each keystroke (``live``): Streamlit loses the typed text when the user clicks the field's own
+eye or help button. Options are radio buttons: a select box loses the text typed to find an option, and a row of buttons
+can return the focus to the previous option, which Enter then chooses.
 
-What appears and disappears above fields stands in a container that is always drawn. Streamlit identifies containers and
-columns by their position: one more above them would recreate those below, and a field that is being typed into would
-lose the focus.
+Elements that come and go above fields are in a container that is always drawn. Streamlit identifies containers and
+columns by their position: one more above them would recreate those below, and the field in use would lose the focus.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from pages.ui.form import paths
 from pages.ui.form.draft import Form
 
 AT_ONCE = "0ms"
-_LIST_HINT = "Separate them with commas; a comma in one is written \\,."
+_LIST_HINT = "Separate entries with commas. Write a comma within an entry as \\,."
 
 
 def error_at(form: Form, path: str) -> None:
-    """Say what is wrong with the field above."""
+    """Show the error of the field above."""
     with st.container():
         if path in form.errors:
             st.markdown(f":red[:material/error: {plain(form.errors[path])}]")
 
 
 def text(form: Form, kind: ModelType, path: str, label: str, *, at: str | None = None, **options: Any) -> None:
-    """A line of text. ``at`` is the path that it has in the library, where that is another."""
+    """Draw a text field. ``at`` is its path in the library, if that differs."""
     st.text_input(
         label,
         key=form.key(path),
@@ -48,12 +47,12 @@ def text(form: Form, kind: ModelType, path: str, label: str, *, at: str | None =
 
 
 def connection(form: Form, kind: ModelType, path: str, at: str, field: Field) -> None:
-    """A field that the provider declares."""
+    """Draw a field of the provider."""
     text(form, kind, path, _label(field), at=at, placeholder=field.placeholder, help=field.hint or None)
 
 
 def secret(form: Form, kind: ModelType, provider: Provider, *, is_saved: bool) -> None:
-    """The API key: written, never read back."""
+    """Draw the API key, which is write-only."""
     field, removing = provider.api_key, bool(form.get("remove_api_key"))
     on_change = form.on_change(kind, "api_key")
     st.text_input(
@@ -72,8 +71,8 @@ def secret(form: Form, kind: ModelType, provider: Provider, *, is_saved: bool) -
 
 
 def parameter(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, Any], *, locked: bool) -> None:
-    """A parameter of the model's type. What is known of it stands in the empty field, in grey. A locked one is shown,
-    but cannot change while KBs depend on it."""
+    """Draw a parameter of the model's type. An empty field shows the known value in grey. A locked one is read-only,
+    since KBs depend on it."""
     path, at = paths.config_path(kind, item.name), f"config.{item.name}"
     shared: dict[str, Any] = {
         "key": form.key(path),

@@ -1,4 +1,4 @@
-"""What is chosen first: the type of a model, then its provider."""
+"""The first choices: the type of a model, then its provider."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def choose_type(form: Form) -> ModelType:
 
 
 def choose_provider(form: Form, kind: ModelType, *, locked: bool) -> Provider | None:
-    """Choose among the providers of this type. A locked one is shown, but cannot be changed."""
+    """Choose among the providers of this type. A locked one is read-only."""
     offered = [provider.id for provider in providers_for(kind)]
     form.wanted = form.get("provider") or form.wanted
     fitting = form.wanted if form.wanted in offered else None
@@ -48,7 +48,7 @@ def choose_provider(form: Form, kind: ModelType, *, locked: bool) -> Provider | 
     if form.wanted and form.wanted not in PROVIDERS:
         st.info(
             f"The provider “{plain(form.wanted)}” is not known to this version of the registry: this model can be "
-            "deleted, but neither used nor changed. Install the version that knows it, or register another model.",
+            "deleted, but not used or changed. Install a version that knows it, or register another model.",
             icon=":material/info:",
         )
     elif locked:
@@ -64,7 +64,7 @@ def choose_provider(form: Form, kind: ModelType, *, locked: bool) -> Provider | 
 
 
 def keep_contract(form: Form, model: Model) -> None:
-    """Put the saved values of all that KBs depend on into their fields, whatever was typed before they did."""
+    """Reset the fields that KBs depend on to the saved values, whatever was typed there before."""
     saved = {"provider": model.provider, paths.model_id_path(model.type, PROVIDERS[model.provider]): model.model_id}
     saved |= {paths.config_path(model.type, name): model.config[name] for name in values.CONTRACT}
     for path, value in saved.items():

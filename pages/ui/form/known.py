@@ -1,4 +1,4 @@
-"""The model id, and what the known-model catalogue offers for it."""
+"""The model id, and suggestions from the known-model catalogue."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pages.ui.form.draft import Form
 from pages.ui.words import field_label, shown
 
 _PAUSE = "200ms"
-_NOTE, _OFFERS = 48, 88  # pixels, whatever is in them: two lines of text, two rows of ids
+_NOTE, _OFFERS = 48, 88  # pixels, always: two lines of text, two rows of ids
 
 
 def model_id(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -> None:
-    """The field for the provider's own name of the model. Below it, in room that does not change while one types a
-    new model's, are what is known of it and the known ones that it could become."""
+    """Draw the field for the provider's name of the model. Below it, at a height that does not change during typing,
+    are the known values of the model and the known models that match."""
     path, ids = paths.model_id_path(kind, provider), [model.model_id for model in known_models(kind, provider.id)]
     with st.container(gap="xsmall"):
         _field(
@@ -37,11 +37,11 @@ def model_id(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -
         room: int | Literal["content"] = "content" if form.model else _NOTE
         with st.container(height=room, border=False, horizontal=True, wrap=False, vertical_alignment="center"):
             if found is not None:
-                _tell(form, kind, found)
+                _show_known(form, kind, found)
             elif fitting:
                 st.caption("Choose a known model, or type the id of any other.")
             else:
-                st.caption("Not a known model: enter its parameters as its provider documents them.")
+                st.caption("Not a known model: enter the parameters from its provider's documentation.")
         _offer(form, path, fitting)
 
 
@@ -51,7 +51,7 @@ def _field(form: Form, path: str, example: str | None, *, locked: bool) -> None:
         key=form.key(path),
         live=_PAUSE,
         placeholder=f"Such as {example}" if example else "",
-        help="The provider's own name of the model.",
+        help="The provider's name of the model.",
         persist_state="page",
         disabled=locked,
     )
@@ -77,8 +77,8 @@ def _choose(form: Form, path: str, key: str) -> None:
     st.session_state[key] = None
 
 
-def _tell(form: Form, kind: ModelType, found: KnownModel) -> None:
-    """What is known of the model, and whether the form holds something else."""
+def _show_known(form: Form, kind: ModelType, found: KnownModel) -> None:
+    """Show the source of the known values, and how the form differs."""
     differing = {name: value for name, value in found.config.items() if _differs(form, kind, name, found.config)}
     st.caption(f":material/auto_awesome: {_note(form, found, differing)}")
     if differing:
@@ -96,11 +96,11 @@ def _note(form: Form, found: KnownModel, differing: Mapping[str, Any]) -> str:
     source, until = plain(found.source), found.deprecated_on
     facts = ", ".join(f"{field_label(f'config.{name}')} {shown(value)}" for name, value in differing.items())
     if form.model is None:
-        told = f"Known from {source}: fields left empty take the values in grey."
+        note = f"Known from {source}: empty fields take the values in grey."
     else:
-        told = f"{source} says otherwise: {plain(facts)}." if differing else f"As {source} says."
-    # without a colour: in a caption, which is drawn faintly, it could not be read
-    return told + (f" :material/event_busy: **The provider retires this model on {until:%d %B %Y}.**" if until else "")
+        note = f"Different in {source}: {plain(facts)}." if differing else f"Same as in {source}."
+    # without a colour: a caption is faint, and a coloured text in it is hard to read
+    return note + (f" :material/event_busy: **The provider retires this model on {until:%d %B %Y}.**" if until else "")
 
 
 def _path(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, Any]) -> str:
@@ -110,7 +110,7 @@ def _path(form: Form, kind: ModelType, item: ConfigField, known: Mapping[str, An
 
 
 def _differs(form: Form, kind: ModelType, name: str, known: Mapping[str, Any]) -> bool:
-    """Whether a field holds something else than what is known; an empty one of a new model takes that anyway."""
+    """Whether a field differs from the known value; an empty one of a new model takes that value."""
     item = next(item for item in config_fields(kind) if item.name == name)
     value = form.get(_path(form, kind, item, known))
     return value != known[name] and not (form.model is None and value is None)
@@ -119,5 +119,5 @@ def _differs(form: Form, kind: ModelType, name: str, known: Mapping[str, Any]) -
 def _take(form: Form, kind: ModelType, known: Mapping[str, Any]) -> None:
     for item in config_fields(kind):
         if item.name in known:
-            of_itself = form.model is None and item.kind != "bool"
-            form.put(_path(form, kind, item, known), None if of_itself else paths.shown_value(item, known[item.name]))
+            is_empty = form.model is None and item.kind != "bool"
+            form.put(_path(form, kind, item, known), None if is_empty else paths.shown_value(item, known[item.name]))

@@ -1,4 +1,4 @@
-"""Where the fields of the form are, and how lists are written in one line."""
+"""The paths of the form's fields, and lists written in one line."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _ENTRY = re.compile(r"(?:[^\\,]|\\.?)+")  # up to a comma that has no backslash 
 
 
 def config_path(kind: ModelType, name: str) -> str:
-    """The form's path of a parameter: each type keeps its own while one tries another."""
+    """The form's path of a parameter: each type keeps its own values."""
     return f"config.{kind}.{name}"
 
 
 def own_path(name: str, provider: Provider) -> str:
-    """The form's path of what belongs to a provider, such as an endpoint or a key: it is never sent to another one."""
+    """The form's path of a provider's field, such as endpoint or key: it is never sent to another provider."""
     return f"{name}.{provider.id}"
 
 
@@ -36,27 +36,27 @@ def connection_path(name: str, provider: Provider) -> str:
 
 
 def toggle_path(kind: ModelType, item: ConfigField, known: Mapping[str, Any]) -> str:
-    """The form's path of a toggle: one that begins as it usually does not is another one, so that what is known of a
-    model turns none that was set by hand."""
+    """The form's path of a toggle. One with an unusual known value has another path, so that the known value never
+    overrides a toggle set by hand."""
     is_usual = known.get(item.name, item.default) == item.default
     return config_path(kind, item.name) + ("" if is_usual else ".known")
 
 
 def shown_value(item: ConfigField, value: Any) -> Any:
-    """A parameter's value as its field holds it."""
+    """A parameter's value as shown in its field."""
     if item.kind == "list":
         return joined(value or ())
     return float(value) if item.kind == "float" and value is not None else value
 
 
 def joined(entries: Iterable[str]) -> str:
-    """A list as it is seen and typed, in one line: a comma in an entry as ``\\,``, a line break as ``\\n``, a space at
-    its beginning or end as ``\\s``."""
+    """A list as one line, as shown and typed: a comma in an entry is ``\\,``, a line break ``\\n``, a space at its
+    beginning or end ``\\s``."""
     return ", ".join(map(_escaped, entries))
 
 
 def listed(text: str) -> list[str]:
-    """The list that was typed."""
+    """Parse a typed list."""
     found = (entry.strip(" ") for entry in _ENTRY.findall(text))
     return [re.sub(r"\\(.)", lambda pair: _UNESCAPED.get(pair[1], pair[0]), entry) for entry in found if entry]
 

@@ -1,4 +1,4 @@
-"""Testing and saving what is in the form, and what the registry refuses of it."""
+"""Tests and saves the form, and shows what the registry refuses."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SAVED = "form_saved"
 
 
 def was_saved() -> bool:
-    """Whether the run before saved the form; true once."""
+    """Whether the last run saved the form; true once."""
     return bool(st.session_state.pop(_SAVED, False))
 
 
 def test(form: Form, kind: ModelType, provider: Provider) -> None:
-    """Make the connection test that was asked for."""
+    """Run the requested connection test."""
     try:
         trial.run(form, kind, provider)
     except RegistryError as error:
@@ -31,7 +31,7 @@ def test(form: Form, kind: ModelType, provider: Provider) -> None:
 
 
 def save(form: Form, kind: ModelType, provider: Provider) -> None:
-    """Save the form; what is refused stands at its fields."""
+    """Save the form, or show each error at its field."""
     form.forget_faults()
     sent, tested = values.sent(form, kind, provider), trial.of(form, kind, provider)
     try:

@@ -16,7 +16,7 @@ from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT
 
 
 def connection(form: Form, kind: ModelType, provider: Provider) -> None:
-    """What the provider needs to be reached: endpoint, key, and what else it declares."""
+    """Draw endpoint, key, and the other fields that the provider declares."""
     st.header("Connection", anchor=False)
     fields.connection(form, kind, paths.own_path("api_endpoint", provider), "api_endpoint", provider.endpoint)
     fields.secret(form, kind, provider, is_saved=form.model is not None and form.model.has_api_key)
@@ -30,7 +30,7 @@ def connection(form: Form, kind: ModelType, provider: Provider) -> None:
 
 
 def parameters(form: Form, kind: ModelType, provider: Provider, *, locked: bool) -> None:
-    """The parameters of the type; those of a contract that KBs depend on are shown, but cannot change."""
+    """Draw the parameters of the type; those that KBs depend on are read-only."""
     st.header("Parameters", anchor=False)
     items, known = config_fields(kind), values.known(form, kind, provider)
     fixed = values.CONTRACT if locked else ()
@@ -62,7 +62,7 @@ def _grid(
 
 
 def status(form: Form, kind: ModelType) -> None:
-    """Whether the model is offered, and whether it is the default of its type."""
+    """Draw the model's status, and whether it is the default of its type."""
     st.header("Use", anchor=False)
     is_default = form.model is not None and form.model.is_default
     left, right = st.columns(2)
@@ -85,8 +85,8 @@ def status(form: Form, kind: ModelType) -> None:
             on_change="ignore",
             persist_state="page",
             disabled=is_default,
-            help="Used where nothing else is chosen. The default before it is replaced.",
+            help="Used where no model is chosen. It replaces the current default.",
         )
         if is_default:
-            st.caption("To change it, make another model the default.")
+            st.caption("To change it, set another model as default.")
         fields.error_at(form, "is_default")

@@ -1,4 +1,4 @@
-"""The connection test of what is in the form: its result is there as long as all that it was about stays as it is."""
+"""The connection test of the form. Its result is shown until a tested value changes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pages.ui.session import registry
 
 
 def begin(form: Form, kind: ModelType, provider: Provider) -> bool:
-    """Before the fields are drawn: let go of a result that is not of what they hold, put what was measured into its
-    field, and tell whether a test is to be made in this run."""
+    """Prepare the form before its fields are drawn: discard an outdated result, put measured dimensions into their
+    field, and return whether this run makes a test."""
     path = paths.config_path(kind, "dimensions")
     if form.measured and form.get(path) is None:
         form.put(path, form.measured)
@@ -29,14 +29,14 @@ def begin(form: Form, kind: ModelType, provider: Provider) -> bool:
 
 
 def ask(form: Form) -> None:
-    """Have the next run make a test."""
+    """Have the next run test it."""
     form.forget_faults()
     form.result, form.tested = None, ""
     form.wants_test = True
 
 
 def run(form: Form, kind: ModelType, provider: Provider) -> None:
-    """Test what is in the form. Nothing of what is sent is kept: a typed key stays in its field.
+    """Test the form's values. The values sent are not kept: a typed key stays in its field.
 
     Raises:
         RegistryError: nothing was sent.
@@ -52,12 +52,12 @@ def run(form: Form, kind: ModelType, provider: Provider) -> None:
 
 
 def of(form: Form, kind: ModelType, provider: Provider) -> TestResult | None:
-    """The result that is of exactly what the fields hold, to be saved with it."""
+    """The result of a test of exactly these values, to be saved with them."""
     return form.result if form.tested == values.mark(kind, values.sent(form, kind, provider)) else None
 
 
 def show(form: Form, kind: ModelType, *, locked: bool) -> None:
-    """The result, or that there was one until something was changed: in as much room, so that nothing below moves."""
+    """Draw the result, or that it is outdated: at the same height, so that nothing below moves."""
     if not form.tested:
         return
     with st.container(border=True, height=form.height):

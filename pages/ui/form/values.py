@@ -1,4 +1,4 @@
-"""What the form begins with, and what is sent of it."""
+"""The form's initial values, and the values sent."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pages.ui.form import paths
 from pages.ui.form.draft import Form
 
 CONTRACT = ("dimensions", "normalize", "distance_metric")
-"""Parameters that do not change while KBs hold vectors made with them."""
+"""Parameters that are fixed while KBs hold vectors made with them."""
 
 _process_key = secrets.token_bytes(32)
 
 
 def sent(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
-    """What the fields hold, as the library takes it. A key is in it only if one was typed, or is to be removed."""
+    """The fields' values for the library. They include a key only if one was typed or is to be removed."""
     model_id = form.text(paths.model_id_path(kind, provider))
     found: dict[str, Any] = {
         "provider": provider.id,
@@ -47,9 +47,9 @@ def sent(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
 
 
 def mark(kind: ModelType, sent: Mapping[str, Any]) -> str:
-    """A digest of the call that a test of these values would make, the key included; equal calls have equal digests.
+    """A digest of the call that a test of these values makes, including the key; equal calls have equal digests.
 
-    It is keyed, so that nothing can be guessed from it.
+    It is keyed, so that guesses cannot be checked.
     """
     called = specs.called(specs.flat({**sent, "type": kind}))
     text = json.dumps([called, sent.get("api_key", ["as saved"])], sort_keys=True, default=str)
@@ -57,14 +57,14 @@ def mark(kind: ModelType, sent: Mapping[str, Any]) -> str:
 
 
 def known(form: Form, kind: ModelType, provider: Provider) -> Mapping[str, Any]:
-    """The parameters that are known of a new model. A saved one is never changed unasked."""
+    """A new model's known parameters; none for a saved one, which never changes unasked."""
     model_id = form.text(paths.model_id_path(kind, provider)).strip()
     found = None if form.model else known_model(kind, provider.id, model_id)
     return found.config if found else {}
 
 
 def start_config(form: Form, kind: ModelType, known: Mapping[str, Any]) -> None:
-    """Give the parameters of a type their first values, where nothing was typed."""
+    """Set the initial values of a type's parameters where nothing was typed."""
     for item in config_fields(kind):
         if item.kind == "bool":
             form.start(paths.toggle_path(kind, item, known), known.get(item.name, item.default))
@@ -73,8 +73,8 @@ def start_config(form: Form, kind: ModelType, known: Mapping[str, Any]) -> None:
 
 
 def _config(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
-    """The parameters. An empty field takes what is known of the model. One that was emptied all the same is sent as
-    None, for the library to refuse unless it may be empty; only what was never filled in is left out, and asked for."""
+    """The parameters. An empty field takes the known value, if there is one. Else it is sent as None, which the library
+    refuses unless it is optional; a new model's required ones are left out, and the library asks for them."""
     of_model, is_new = known(form, kind, provider), form.model is None
     found: dict[str, Any] = {}
     for item in config_fields(kind):

@@ -1,4 +1,4 @@
-"""What can be done with a model from the list, in the row's menu and in the bar alike."""
+"""The actions on a model of the list, for the row's menu and for the bar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from registry.records import Status
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something to do with one model. ``status`` is the one that it sets."""
+    """An action on one model. ``status`` is the status that it sets."""
 
     id: str
     label: str
@@ -33,7 +33,7 @@ ACTIONS = (EDIT, TEST, DEFAULT, ACTIVATE, DEACTIVATE, DEPRECATE, DELETE)
 
 
 def offered(status: Status | str, is_default: bool, is_readable: bool = True) -> list[Action]:
-    """The actions that make sense for a model in this state. A default has to be replaced before it can be retired."""
+    """The actions that are possible for a model in this state. A default must be replaced before it can be retired."""
     if not is_readable:
         return [EDIT, DELETE]
     retiring = [] if is_default else [action for action in (ACTIVATE, DEACTIVATE, DEPRECATE) if action.status != status]

@@ -1,4 +1,4 @@
-"""The bar above the list of models: what is selected and how it does, and the actions for hands on the keyboard."""
+"""The bar above the list of models: the selected model, its last test, and its actions for keyboard users."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pages.ui.feedback import flash, flash_error, plain
 from pages.ui.listing import batch, intent
 from pages.ui.listing.actions import TEST, offered
 from pages.ui.listing.table import TABLE
-from pages.ui.words import FAILS, IN_STEP, WORKS, ago, counted, duration, follows
+from pages.ui.words import FAILS, IN_STEP, WORKS, ago, counted, duration, proxy_state
 
 _HOW_TO_CHANGE = (
     "To change one, open its menu :material/more_vert: or select it (Shift + Space). "
     "Select several to test them together."
 )
-_HOW_TO_READ = "Select one to read how it does."
+_HOW_TO_READ = "Select a model to see its last test."
 
 
 def draw(reg: Registry, selected: Sequence[ModelSummary], count: str, *, may_change: bool) -> None:
-    """Say what is selected, and offer what can be done with it.
+    """Show what is selected, and its actions.
 
     Args:
         count: how many models the table shows.
-        may_change: this person may do more than read.
+        may_change: the user may change models.
     """
     if selected and may_change:
         reg.warm_up()  # a test may be next
@@ -55,8 +55,8 @@ def draw(reg: Registry, selected: Sequence[ModelSummary], count: str, *, may_cha
 
 
 def _actions(reg: Registry, row: ModelSummary) -> None:
-    """What can be done with a model. Each button belongs to it alone: one that is still shown while another model is
-    being selected does nothing to that."""
+    """The buttons of a model. Their keys hold its id: a button still shown while another model is being selected does
+    not act on that one."""
     for action in offered(row.status, row.is_default, row.is_readable):
         st.button(
             action.label,
@@ -70,18 +70,18 @@ def _actions(reg: Registry, row: ModelSummary) -> None:
 
 
 def _lags(reg: Registry, row: ModelSummary) -> bool:
-    return reg.proxy.is_configured and follows(row) != IN_STEP
+    return reg.proxy.is_configured and proxy_state(row) != IN_STEP
 
 
 def _news(reg: Registry, row: ModelSummary) -> str:
-    """How the last test of a model went, and what keeps the proxy from following."""
+    """The result of the last test, and why the proxy is not in step."""
     if not row.is_readable:
-        return ":red[:material/error:] Its row in the database was edited, and cannot be read."
+        return ":red[:material/error:] Its row in the database was edited and cannot be read."
     tested = _last_test(row)
     if not _lags(reg, row):
         return tested
     why = row.proxy_message or "this version was not sent to it yet."
-    return f":orange[:material/sync_problem:] The LiteLLM proxy does not follow: {plain(why)} · {tested}"
+    return f":orange[:material/sync_problem:] The LiteLLM proxy is not in step: {plain(why)} · {tested}"
 
 
 def _last_test(row: ModelSummary) -> str:

@@ -1,6 +1,6 @@
 """Tests several models, four at a time, and shows each result as it arrives; any other click stops it.
 
-It runs within one run of the page, which Streamlit gives up as soon as there is a click; the results so far are kept.
+It runs within one run of the page, which Streamlit stops at the next click; the results so far are kept.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Outcome:
 
 @dataclass
 class Batch:
-    """The models to test, by id, and what came out so far."""
+    """The models to test, by id, and the results so far."""
 
     names: Mapping[str, str]
     outcomes: dict[str, _Outcome] = field(default_factory=dict)
@@ -42,26 +42,26 @@ class Batch:
 
     @property
     def left(self) -> list[str]:
-        """The ids of those that have no outcome."""
+        """The ids of models without a result."""
         return [id for id in self.names if id not in self.outcomes]
 
 
 def start(rows: Sequence[ModelSummary]) -> None:
-    """Note that these models are to be tested; `draw` does it."""
+    """Request a test of these models; `draw` runs it."""
     st.session_state[_KEY] = Batch({row.id: row.name for row in rows})
 
 
 def is_open() -> bool:
-    """Whether there is a test of several models to be drawn."""
+    """Whether there is a test of several models to draw."""
     return _KEY in st.session_state
 
 
 def draw() -> None:
-    """Carry out the test that was noted, or show what came out of it."""
+    """Run the requested test, or show its results."""
     batch: Batch = st.session_state[_KEY]
     is_wanted, batch.is_wanted = batch.is_wanted, False
     if is_wanted:
-        st.empty()  # in the place of what the run before drew, which would stay there until this one ends
+        st.empty()  # replaces what the previous run drew, which would stay visible until this run ends
     with st.container(border=True):
         if is_wanted:
             _run(batch)
@@ -73,7 +73,7 @@ def _close() -> None:
     del st.session_state[_KEY]
 
 
-def _go_on(batch: Batch) -> None:
+def _resume(batch: Batch) -> None:
     batch.is_wanted = True
 
 
@@ -81,12 +81,12 @@ def _run(batch: Batch) -> None:
     total = len(batch.names)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(f"Testing {counted(total, 'model')}", anchor=False, width="content")
-        note = "Calls that are under way still end."
+        note = "Calls that have started still run to their end."
         st.button("Stop", icon=":material/stop_circle:", key="models_stop_batch", help=note)
     bar, results = st.progress(0.0), st.empty()
     with results:
         _results(batch, list(batch.outcomes))
-    # each begins with a handle of its own: nobody goes on with a sign-in that has ended
+    # a new handle for each test: none runs after the sign-in has ended
     tests = ((id, partial(registry().models.test, id)) for id in batch.left)
     for ended in waiting.each(tests, AT_ONCE):
         if ended:
@@ -113,7 +113,7 @@ def _summary(batch: Batch) -> None:
         st.header(_headline(batch, len(worked), len(failed)), anchor=False, width="content")
         if batch.left:
             label = f"Test the other {len(batch.left):,}"
-            st.button(label, icon=":material/play_circle:", on_click=_go_on, args=(batch,), key="models_go_on")
+            st.button(label, icon=":material/play_circle:", on_click=_resume, args=(batch,), key="models_go_on")
         st.button("Close", on_click=_close, key="models_close_batch")
     _results(batch, [*failed, *worked])
 
@@ -125,7 +125,7 @@ def _headline(batch: Batch, worked: int, failed: int) -> str:
 
 
 def _results(batch: Batch, ids: Sequence[str]) -> None:
-    """A table, which can be reached and scrolled from the keyboard."""
+    """Draw a table, which the keyboard can reach and scroll."""
     outcomes = [batch.outcomes[id] for id in ids]
     column = st.column_config
     colors = {TESTS[ok]: TEST_COLORS[ok] for ok in TESTS}
@@ -141,7 +141,7 @@ def _results(batch: Batch, ids: Sequence[str]) -> None:
         height=_ROW_HEIGHT * (min(len(batch.names), _MOST_VISIBLE_ROWS) + 1) + 2,
         row_height=_ROW_HEIGHT,
         hide_index=True,
-        alt="Outcomes of the connection tests",
+        alt="Results of the connection tests",
         column_config={
             "result": column.MultiselectColumn("Result", width=80, options=list(colors), color=list(colors.values())),
             "model": column.TextColumn("Model", width=220),

@@ -1,4 +1,4 @@
-"""Deleting a model, after a question: what uses it moves to another one first."""
+"""Deletes a model, after a confirmation; its knowledge bases move first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import streamlit as st
 from registry import ModelFilter, Registry
 from registry.records import Model, ModelSummary, ModelType, Status
 
-from pages.ui.feedback import plain, told
+from pages.ui.feedback import errors_shown, plain
 from pages.ui.listing import intent
 from pages.ui.session import registry
 from pages.ui.words import TYPES_IN_TEXT, counted
@@ -16,8 +16,8 @@ from pages.ui.words import TYPES_IN_TEXT, counted
 
 @st.dialog("Delete model", icon=":material/delete:", on_dismiss=intent.end)
 def ask(model: Model | ModelSummary) -> None:
-    """Ask whether to delete a model, and where the knowledge bases that use it are to go."""
-    with told():
+    """Ask whether to delete a model, and which model its knowledge bases move to."""
+    with errors_shown():
         _ask_to_delete(registry(), model)
 
 
@@ -27,16 +27,16 @@ def _ask_to_delete(reg: Registry, model: Model | ModelSummary) -> None:
         return
     about = reg.models.reassignment(model.id)
     users = about.knowledge_bases
-    heir: ModelSummary | None = None
+    replacement: ModelSummary | None = None
     if users:
         st.markdown(f"**{plain(model.name)}** is used by {counted(len(users), 'knowledge base')}:")
         intent.names(users)
-        heir = _choose(about.candidates, "Move them to", "Active models that fit", f"models_move_{model.id}")
+        replacement = _choose(about.candidates, "Move them to", "Compatible active models", f"models_move_{model.id}")
         if not about.candidates:
             st.warning(
-                "No other active model fits, so it cannot be deleted now. "
+                "No other active model is compatible, so this one cannot be deleted now. "
                 + (
-                    "An embedding model is replaced only by one that makes the same vectors: same provider, model ID, "
+                    "Only an embedding model that makes the same vectors can replace it: same provider, model ID, "
                     "dimensions, normalization and distance metric. "
                     if model.type == "embedding"
                     else ""
@@ -46,17 +46,19 @@ def _ask_to_delete(reg: Registry, model: Model | ModelSummary) -> None:
             )
     else:
         st.markdown(f"Delete **{plain(model.name)}**? No knowledge base uses it.")
-    st.caption("This cannot be undone. The audit log keeps what it was, but not its API key.")
+    st.caption("This cannot be undone. The audit log keeps its settings, but not its API key.")
     with intent.buttons():
         if st.button("Cancel", key="models_cancel"):
             intent.end()
             st.rerun()
         label = "Move and delete" if users else "Delete"
-        if st.button(label, type="primary", key="models_confirm_delete", disabled=bool(users) and heir is None):
-            with told():
-                gone = reg.models.delete(model.id, reassign_to=heir.id if heir else None)
+        if st.button(label, type="primary", key="models_confirm_delete", disabled=bool(users) and replacement is None):
+            with errors_shown():
+                gone = reg.models.delete(model.id, reassign_to=replacement.id if replacement else None)
                 moved = (
-                    f", {counted(len(gone.knowledge_bases), 'knowledge base')} moved to “{heir.name}”" if heir else ""
+                    f", {counted(len(gone.knowledge_bases), 'knowledge base')} moved to “{replacement.name}”"
+                    if replacement
+                    else ""
                 )
                 intent.done(f"“{model.name}” was deleted{moved}.", gone.proxy_message)
 
@@ -73,7 +75,7 @@ def _replace_default_first(reg: Registry, model: Model | ModelSummary) -> None:
     st.markdown(
         f"**{plain(model.name)}** is the default {kind} model. Choose another default first; then it can be deleted."
     )
-    heir = _choose(others, "New default", f"Active {kind} models", f"models_default_{model.id}")
+    replacement = _choose(others, "New default", f"Active {kind} models", f"models_default_{model.id}")
     if not others:
         st.warning("There is no other active model of this type.", icon=":material/warning:")
     with intent.buttons():
@@ -82,13 +84,13 @@ def _replace_default_first(reg: Registry, model: Model | ModelSummary) -> None:
             st.rerun()
         without = st.button("Leave without default", key="models_clear_default")
         if without or st.button(
-            "Make it the default", type="primary", key="models_replace_default", disabled=heir is None
+            "Make it the default", type="primary", key="models_replace_default", disabled=replacement is None
         ):
-            with told():
-                if without or heir is None:
+            with errors_shown():
+                if without or replacement is None:
                     reg.models.clear_default(model.type)
                 else:
-                    reg.models.set_default(heir.id)
+                    reg.models.set_default(replacement.id)
                 st.rerun()
 
 

@@ -1,7 +1,7 @@
-"""Doing things with a model of the list: at once where it can be undone, after a question where it cannot.
+"""Runs actions on a model of the list: at once if they can be undone, else after a confirmation.
 
-An action is first noted in the session and then carried out by the next run, so that a dialog survives reruns. A dialog
-reruns by itself, without the page: each time it asks anew for the registry, and so who is signed in.
+The session keeps an action, and the next run carries it out, so that a dialog survives reruns. A dialog reruns by
+itself, without the page: each rerun gets the registry again, and so checks the sign-in again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from registry.errors import NotFoundError, StoredValueError
 from registry.records import KnowledgeBase, Model, Status, TestResult
 
 from pages.ui import result, routes, tables
-from pages.ui.feedback import flash_saved, plain, told
+from pages.ui.feedback import errors_shown, flash_saved, plain
 from pages.ui.listing import actions, deletion, intent
 from pages.ui.listing.actions import Action
 from pages.ui.listing.table import TABLE
@@ -26,7 +26,7 @@ from pages.ui.words import STATUS_HELP, STATUSES, TYPES_IN_TEXT, counted
 
 
 def show(reg: Registry) -> None:
-    """Carry out, or ask about, what was noted."""
+    """Run the pending action, or its dialog."""
     if intent.INTENT not in st.session_state:
         return
     name, id = st.session_state[intent.INTENT]
@@ -54,7 +54,7 @@ def show(reg: Registry) -> None:
 
 
 def _unreadable(reg: Registry, action: Action, id: str, error: StoredValueError) -> None:
-    """What cannot be read can only be deleted, for which the row of the list tells enough."""
+    """An unreadable model can only be deleted; its row in the list is enough for that."""
     row = next((row for row in reg.models.overview() if row.id == id), None)
     if action is actions.DELETE and row is not None:
         deletion.ask(row)
@@ -65,7 +65,7 @@ def _unreadable(reg: Registry, action: Action, id: str, error: StoredValueError)
 
 @st.dialog("Test connection", icon=":material/network_check:", on_dismiss=intent.end)
 def _test(id: str) -> None:
-    with told():
+    with errors_shown():
         reg = registry()
         model = reg.models.get(id)
         st.markdown(
@@ -73,11 +73,11 @@ def _test(id: str) -> None:
         )
         if intent.RESULT not in st.session_state:
             st.session_state[intent.RESULT] = model, result.run(partial(reg.models.test, id), model.model_id)
-            st.rerun()  # the list behind has news, too
-    with st.container():  # in one piece, in whose place the next test is shown
+            st.rerun()  # the list behind it changes, too
+    with st.container():  # one element, which the next test replaces
         if intent.RESULT in st.session_state:
-            with told():
-                _tell_result(*st.session_state[intent.RESULT])
+            with errors_shown():
+                _show_result(*st.session_state[intent.RESULT])
         _after_test(id)
 
 
@@ -94,7 +94,7 @@ def _after_test(id: str) -> None:
             st.rerun()
 
 
-def _tell_result(model: Model, found: TestResult) -> None:
+def _show_result(model: Model, found: TestResult) -> None:
     result.show(found)
     measured = result.measured(found)
     if not measured:
@@ -112,7 +112,7 @@ def _tell_result(model: Model, found: TestResult) -> None:
 
 def _make_default(reg: Registry, model: Model) -> None:
     intent.end()
-    with told():
+    with errors_shown():
         reg.models.set_default(model.id)
         intent.done(f"“{model.name}” is now the default {TYPES_IN_TEXT[model.type]} model.")
 
@@ -123,7 +123,7 @@ def _set_status(reg: Registry, model: Model, status: Status) -> None:
         _confirm_deactivation(model, users)
     else:
         intent.end()
-        with told():
+        with errors_shown():
             saved = reg.models.set_status(model.id, status)
             intent.done(f"“{model.name}” is now {STATUSES[status].lower()}.", saved.proxy_message)
 
@@ -132,14 +132,14 @@ def _set_status(reg: Registry, model: Model, status: Status) -> None:
 def _confirm_deactivation(model: Model, users: Sequence[KnowledgeBase]) -> None:
     st.markdown(f"**{plain(model.name)}** is used by {counted(len(users), 'knowledge base')}:")
     intent.names(users)
-    st.markdown("They will get an error as soon as they ask for it. To let them go on using it, deprecate it instead.")
+    st.markdown("Their next request for it will fail. To keep it working for them, deprecate it instead.")
     with intent.buttons():
         if st.button("Cancel", key="models_cancel"):
             intent.end()
             st.rerun()
         deprecate = st.button("Deprecate", key="models_deprecate_instead", help=STATUS_HELP[Status.DEPRECATED])
         if deprecate or st.button("Deactivate", type="primary", key="models_deactivate_anyway"):
-            with told():
+            with errors_shown():
                 status = Status.DEPRECATED if deprecate else Status.INACTIVE
                 saved = registry().models.set_status(model.id, status)
                 intent.done(f"“{model.name}” is now {STATUSES[status].lower()}.", saved.proxy_message)

@@ -1,4 +1,4 @@
-"""What is to be done with a model of the list: noted in the session, carried out by the next run, then forgotten."""
+"""The pending action on a model of the list: kept in the session, carried out by the next run, then discarded."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ RESULT = "models_test_result"
 
 
 def start(action: Action, id: str) -> None:
-    """Note what to do with a model; `dialogs.show` does it."""
+    """Request an action on a model; `dialogs.show` runs it."""
     end()
     st.session_state[INTENT] = (action.id, id)
 
 
 def end() -> None:
-    """Forget what was noted."""
+    """Discard the action."""
     st.session_state.pop(INTENT, None)
     st.session_state.pop(RESULT, None)
 
 
 def done(message: str, proxy_message: str = "") -> None:
-    """Report a change that was made, and select nothing: what the model was selected for is done."""
+    """Report a change that was made, and clear the selection: its action is done."""
     end()
     tables.clear(TABLE)
     flash_saved(message, proxy_message)
@@ -37,7 +37,7 @@ def done(message: str, proxy_message: str = "") -> None:
 
 
 def names(users: Sequence[KnowledgeBase], most: int = 12) -> None:
-    """List the knowledge bases that a dialog is about."""
+    """List the knowledge bases of a dialog."""
     lines = [f"- {plain(base.name)}" for base in users[:most]]
     rest = len(users) - most
     st.markdown("\n".join([*lines, f"- … and {rest:,} more"] if rest > 0 else lines))

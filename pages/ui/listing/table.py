@@ -1,6 +1,6 @@
-"""The table of models: what its columns hold and how they look.
+"""The table of models: its columns and their style.
 
-Built as an Arrow table: ten thousand rows take a few milliseconds, where a DataFrame with lists in it takes a hundred.
+Built as an Arrow table: ten thousand rows take a few milliseconds; a DataFrame with lists takes a hundred.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from pages.ui.words import (
     TESTS,
     TYPES,
     UNREADABLE,
-    follows,
     last_test,
+    proxy_state,
     state,
 )
 
 TABLE = "models_table"
 _ROW_HEIGHT = 36
 _MOST_VISIBLE_ROWS = 14
-_ROOM = 909  # pixels for the columns but the menu, in a window of 1360: the name takes what the others leave
+_ROOM = 909  # pixels for all columns but the menu, in a window of 1360; the name takes the rest
 _LONGEST_NAME = 300
 _STATE = ("status", "api_key", "used_by", "test", "proxy")
 
@@ -39,11 +39,11 @@ _STATE = ("status", "api_key", "used_by", "test", "proxy")
 def models_table(
     rows: Sequence[ModelSummary], on_menu: Callable[[Action, str], None] | None, *, with_proxy: bool
 ) -> list[ModelSummary]:
-    """Draw the table and return the rows that are selected.
+    """Draw the table and return the selected rows.
 
     Args:
-        on_menu: is called with what was chosen from a row's menu, and the id of its model; without it, rows have none.
-        with_proxy: adds how the proxy follows.
+        on_menu: called with the action chosen in a row's menu and the id of its model; if None, rows have no menu.
+        with_proxy: adds the column Proxy.
     """
     ids = [row.id for row in rows]
     left_out = [*([] if on_menu else ["menu"]), *([] if with_proxy else ["proxy"])]
@@ -53,12 +53,12 @@ def models_table(
 
 
 def offered_table(rows: Sequence[ModelSummary]) -> None:
-    """Draw the table for those who see what is offered and nothing of its state."""
+    """Draw the table for viewers, who see no state of the models."""
     st.dataframe(key=f"{TABLE}_offered", **_options(rows, ["menu", *_STATE], {}))
 
 
 def _menu(ids: Sequence[str], on_menu: Callable[[Action, str], None]) -> Any:
-    """The column of the rows' menus. What is chosen is meant for the model that stood there."""
+    """The column of the rows' menus. A choice applies to the model drawn in that row."""
     key = tables.key_of("models_menu", ids)
 
     def choose() -> None:
@@ -69,7 +69,7 @@ def _menu(ids: Sequence[str], on_menu: Callable[[Action, str], None]) -> Any:
 
 
 def chosen_action(label: str) -> Action:
-    """The action behind a label of the row menu."""
+    """The action of a label in the row menu."""
     return next(action for action in ACTIONS if action.menu_label == label)
 
 
@@ -87,7 +87,7 @@ def _arrow(rows: Sequence[ModelSummary], tests: Sequence[str | None]) -> pa.Tabl
             "model_id": pa.array([row.model_id for row in rows], text),
             "status": _chips([state(row) for row in rows], STATE_COLORS),
             "test": _chips(tests, dict.fromkeys(filter(None, tests))),
-            "proxy": _chips([follows(row) for row in rows], PROXY_COLORS),
+            "proxy": _chips([proxy_state(row) for row in rows], PROXY_COLORS),
             "api_key": pa.array(["set" if row.has_api_key else "" for row in rows], text),
             "used_by": pa.array([row.used_by for row in rows], pa.int64()),
             "updated": pa.array([row.updated_at for row in rows], pa.timestamp("us", tz="UTC")),
@@ -101,7 +101,7 @@ def _kind(row: ModelSummary) -> tuple[Any, ...]:
 
 
 def _chips(words: Sequence[str | None], kinds: Iterable[str]) -> Any:
-    """A column of words that are shown as chips; None shows nothing."""
+    """A column of words shown as chips; None shows nothing."""
     numbers = {word: number for number, word in enumerate(kinds)}
     chips = pa.array([[word] for word in numbers], pa.list_(pa.string()))
     return chips.take(pa.array([None if word is None else numbers[word] for word in words], pa.int32()))
@@ -137,8 +137,8 @@ def _columns(tests: Sequence[str | None]) -> dict[str, Any]:
         "provider": column.TextColumn("Provider", width=84),
         "model_id": column.TextColumn("Model ID", width=116),
         "status": _chip("Status", 93, STATE_COLORS),
-        "test": _chip("Test", 102, colors, "How the last connection test went, and how long ago"),
-        "proxy": _chip("Proxy", 76, PROXY_COLORS, "Whether the LiteLLM proxy serves the model as it is"),
+        "test": _chip("Test", 102, colors, "Result and age of the last connection test"),
+        "proxy": _chip("Proxy", 76, PROXY_COLORS, "Whether the LiteLLM proxy serves the current version"),
         "api_key": column.TextColumn("Key", width=38, help="Whether an API key is saved"),
         "used_by": column.NumberColumn("KBs", width=40, help="Knowledge bases that use the model"),
         "updated": column.DatetimeColumn("Updated", width=100, format="distance"),

@@ -1,5 +1,5 @@
-"""Signing in: who sends a request, who is refused before any page runs, and what signed-out people see.
+"""The sign-in: who sends a request, who is refused before any page runs, and the sign-in page.
 
-Imports the modules of ``pages.ui`` that draw nothing of models; of the library, besides what all pages import, the
+Imports only modules of ``pages.ui`` that do not draw models; from the library, besides the imports of all pages,
 settings and the passes of the local sign-in.
 """

@@ -1,7 +1,7 @@
-"""The sign-in that a request comes with.
+"""The sign-in of a request.
 
-It is read again on every call from what the browser sent, and never kept in the session: a tab that was left open must
-not go on after its sign-in has ended.
+Every call reads it again from what the browser sent; the session never keeps it: a tab that was left open must not
+work after its sign-in has ended.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def sign_in() -> SignIn:
     """Who is signed in, and how.
 
     Raises:
-        SignInError: nobody whom the registry could act for.
-        SettingsError: a setting is unusable.
+        SignInError: there is no usable sign-in.
+        SettingsError: a setting is invalid.
     """
     settings = Settings.from_env()
     found = _sign_in(settings, evidence(settings.auth))
     if settings.auth == "proxy":
-        # what the proxy said when this tab was opened: whom it let in since, or did not, it says to a new one
+        # the proxy's headers date from when this tab was opened; only a new tab gets current ones
         opened = st.session_state.setdefault(_OPENED, time.time())
         if time.time() - opened > settings.sign_in_hours * 3600:
             raise SignedOutError("Your sign-in has expired", "Load the page again.")
@@ -43,15 +43,15 @@ def sign_in() -> SignIn:
 
 
 def actor() -> Actor:
-    """Who is signed in; raises what `sign_in` does."""
+    """Who is signed in; raises as `sign_in`."""
     return sign_in().actor
 
 
 def is_signed_in(settings: Settings, connection: HTTPConnection) -> bool:
-    """Whether somebody who is signed in opens this WebSocket, by what the browser sends along. Every run of a page
-    judges that again."""
+    """Whether a signed-in user opens this WebSocket, by the browser's cookies. Every run of a page checks that
+    again."""
     if settings.auth == "proxy":
-        return True  # nobody else is let in
+        return True  # others are refused earlier, by `Doors`
     try:
         _sign_in(settings, connection.cookies if settings.auth == "local" else _claims(connection))
     except RegistryError:
@@ -60,19 +60,21 @@ def is_signed_in(settings: Settings, connection: HTTPConnection) -> bool:
 
 
 def sign_out() -> None:
-    """End the sign-in, in every tab and every copy of its cookie, and lead the browser to where that is deleted."""
+    """End the sign-in, in every tab and copy of its cookie, and redirect to where the cookie is deleted."""
     settings = Settings.from_env()
     spent = passes(settings).spent
-    with suppress(SignInError, SettingsError):  # already ended; or no folder to remember it in, and the cookie goes
+    with suppress(
+        SignInError, SettingsError
+    ):  # it has ended already; or no folder can store this, and only the cookie is deleted
         if settings.auth == "local":
             spent.add(sign_in().id)
         elif settings.auth == "oidc":
-            spent.add(identity.claimed_id(evidence(settings.auth)))  # also of somebody who has no role, so far
-    st.logout()  # and the authenticating proxy knows by itself who is still signed in
+            spent.add(identity.claimed_id(evidence(settings.auth)))  # also of a user without a role
+    st.logout()  # the authenticating proxy ends its sign-ins itself
 
 
 def evidence(auth: str) -> Mapping[str, Any]:
-    """What the browser, or the proxy before us, sent to show who it is: cookies, claims or headers."""
+    """The evidence that the browser or the proxy sent: cookies, claims or headers."""
     if auth == "local":
         return st.context.cookies.to_dict()
     if auth == "oidc":
@@ -81,7 +83,7 @@ def evidence(auth: str) -> Mapping[str, Any]:
 
 
 def _sign_in(settings: Settings, seen: Mapping[str, Any]) -> SignIn:
-    """What this evidence proves; raises what `sign_in` does."""
+    """The sign-in of this evidence; raises as `sign_in`."""
     ours = passes(settings)
     if settings.auth == "local":
         found = identity.from_cookies(settings, ours, seen)
@@ -95,7 +97,7 @@ def _sign_in(settings: Settings, seen: Mapping[str, Any]) -> SignIn:
 
 
 def _claims(connection: HTTPConnection) -> Mapping[str, Any]:
-    """What Streamlit's cookie says of somebody, as `st.user` will."""
+    """The claims in Streamlit's cookie, as `st.user` has them."""
     cookie = starlette_websocket._get_signed_cookie_with_chunks(connection.cookies, USER_COOKIE_NAME)
     origin = connection.headers.get("origin", "")
     return starlette_websocket._parse_decoded_user_cookie(cookie, origin) if cookie else {}

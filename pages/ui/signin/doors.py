@@ -1,6 +1,6 @@
-"""The doors of the server: who is answered at all, before any page runs, and what every answer carries.
+"""Decides which requests the server answers, before any page runs, and adds security headers.
 
-Checked on each HTTP and WebSocket request itself, so that no way of starting the server gets round it.
+It checks each HTTP and WebSocket request, so that no way to start the server bypasses it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from pages.ui.signin.identity import EMAIL_HEADER, GROUPS_HEADER, SECRET_HEADER,
 from pages.ui.sitemap import MODELS
 
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
-UNDER_LOCALHOST = ".localhost"  # names that no browser looks up: they are this machine, as localhost is
+UNDER_LOCALHOST = ".localhost"  # names that browsers do not look up: this machine, like localhost
 METRICS = "/_stcore/metrics"
 UPLOADS = "/_stcore/upload_file"
-METHODS = ("GET", "HEAD", "OPTIONS")  # all that pages, Streamlit's files and the ways to sign in need
+METHODS = ("GET", "HEAD", "OPTIONS")  # all that pages, Streamlit's files and the sign-in need
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 USED_LINK = Path(__file__).parent / "used_link.html"
-SIGN_OUT_PATH = "/auth/logout"  # where st.logout() leads
+SIGN_OUT_PATH = "/auth/logout"  # where st.logout() redirects to
 PROXY_SIGN_OUT_PATH = "/oauth2/sign_out"  # oauth2-proxy's own
 
-# What Streamlit 1.67 needs and no more: it styles its elements as it goes, brings a font along as data, and has one
-# script in its page, whose hash this is
+# The minimum that Streamlit 1.67 needs: it sets inline styles, embeds a font as data, and has one inline script, whose
+# hash this is
 POLICY = (
     "default-src 'none'; script-src 'self' 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
@@ -51,8 +51,8 @@ HSTS = "max-age=31536000"
 
 
 class Doors:
-    """Refuses whoever may not even see the sign-in and what no page needs, without reading on, and adds the security
-    headers to every answer."""
+    """Refuses clients that may not see the sign-in page, and requests that no page makes, without reading on. Adds
+    security headers."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -78,16 +78,16 @@ class Doors:
         await app(_with_host_of_origin(scope, headers), receive, send_with_headers)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        """The answer to what is not let in, None if it is."""
+        """The refusal, None if there is none."""
         reason = self._stranger(scope, headers) or _needless(scope)
-        # the connection ends with it: what is still being sent is not read
+        # this closes the connection: the rest of the request is not read
         return PlainTextResponse(reason, 403, {"Connection": "close"}) if reason else None
 
     def _stranger(self, scope: Scope, headers: Headers) -> str | None:
-        """Why whoever asks is not answered, None if they are."""
+        """Why the client is refused, None if it is not."""
         settings, is_here = self._settings, _is_here(scope, headers)
         if settings.auth == "local" and not is_here:
-            return "This dashboard answers only on its own machine: its sign-in is by links on the console."
+            return "This dashboard answers only on its own machine: its sign-in uses links from the console."
         if settings.auth == "proxy" and not _is_from_proxy(settings, headers):
             return "This dashboard answers only to its authenticating proxy."
         if _hostname("//" + headers.get("host", "")) not in self._hosts or len(headers.getlist("host")) != 1:
@@ -101,10 +101,10 @@ class Doors:
         return None
 
     def _is_own_origin(self, headers: Headers) -> bool:
-        """Streamlit lets in pages of any port of localhost, to which the browser would send our cookie along."""
+        """Streamlit also accepts pages on other ports of localhost, with which the browser sends our cookie."""
         origins = headers.getlist("origin")
         if not origins:
-            return True  # no browser
+            return True  # not a browser
         scheme, _, host = origins[0].lower().partition("://")
         default = DEFAULT_PORTS.get(scheme)
         if default is None or len(origins) != 1:
@@ -118,16 +118,16 @@ class Doors:
 
 
 def allowed_hosts(settings: Settings) -> list[str]:
-    """Names under which the dashboard is served: this machine's own and the public ones."""
+    """The host names of the dashboard: this machine's own and the public ones."""
     return [*OWN_NAMES, f"*{UNDER_LOCALHOST}", *(name.lower() for name in settings.public_hosts)]
 
 
 def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
-    """What is answered beside the pages: the way from ``/`` to the list of models, redeeming a link, and signing out
-    where Streamlit's own way does not fit."""
+    """The routes beside the pages: from ``/`` to the list of models, redeeming a link, and signing out where that of
+    Streamlit does not work."""
 
     async def start(request: Request) -> Response:
-        # so that the browser's Back, unlike after a redirect by a page, does not lead here again
+        # not by a page, whose redirect would make the browser's Back lead here again
         return RedirectResponse(f"{MODELS.path}?{request.url.query}".rstrip("?"), 307)
 
     async def sign_in(request: Request) -> Response:
@@ -166,17 +166,17 @@ def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
 
 
 def _needless(scope: Scope) -> str | None:
-    """Why a request that no page makes is not answered, None if it is answered."""
+    """Why a request that no page makes is refused, None if it is not."""
     if scope["type"] == "http" and scope["method"] not in METHODS:
         return f"This dashboard answers {', '.join(METHODS)} only."
     if UPLOADS in scope["path"]:
-        return "This dashboard takes no files."
+        return "This dashboard does not accept files."
     return None
 
 
 def _with_host_of_origin(scope: Scope, headers: Headers) -> Scope:
-    """A WebSocket as Streamlit takes it without a question: where Host and Origin differ in letter, as in a default
-    port, it would ask another host on the internet for this machine's address, and nobody is served meanwhile."""
+    """Make a WebSocket's Host equal its Origin. If they differ, such as by a default port, Streamlit asks a host on the
+    internet for this machine's address, and serves no other user meanwhile."""
     if scope["type"] != "websocket" or "origin" not in headers:
         return scope
     host = headers["origin"].partition("://")[2].encode("latin-1")
@@ -185,7 +185,7 @@ def _with_host_of_origin(scope: Scope, headers: Headers) -> Scope:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address to listen on, or of a caller, is this machine's own."""
+    """Whether an address, of the server or of a client, is a loopback one."""
     try:
         return ip_address(address).is_loopback
     except ValueError:
@@ -193,7 +193,7 @@ def is_loopback(address: str) -> bool:
 
 
 def _is_here(scope: Scope, headers: Headers) -> bool:
-    """Whether the caller is on this machine. What was forwarded may come from anywhere."""
+    """Whether the client is on this machine. Forwarded requests may be from anywhere."""
     client = scope.get("client")
     forwarded = any(name.startswith("x-forwarded-") or name == "forwarded" for name in headers)
     return client is not None and is_loopback(client[0]) and not forwarded
@@ -205,10 +205,10 @@ def _is_from_proxy(settings: Settings, headers: Headers) -> bool:
 
 
 def _hostname(url: str) -> str | None:
-    """The name that an address is at, None if it holds anything else but a port."""
+    """The host name of an address, None if it has any part besides a port."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
+        _ = parts.port  # raises if it is not a number
     except ValueError:
         return None
     is_plain = parts.username is None and not (parts.path or parts.query or parts.fragment)

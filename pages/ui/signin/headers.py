@@ -1,8 +1,8 @@
-"""How long the headers of a request may be, together with its address: a session keeps both. Longer ones are answered
-by 431, and with what to do about them.
+"""Limits the length of a request's headers and address, since a session keeps both. Longer ones get status 431 and
+a message that says what to do.
 
-By itself, what reads requests drops those whose headers have more than 16 KB, and what reads the ones of WebSockets
-answers nothing at all to a line of more than 8 KB. The cookies of somebody in 100 groups are longer.
+By default, h11 drops requests with more than 16 KB of headers, and websockets does not answer a header line of more
+than 8 KB. The cookies of a user in 100 groups are longer.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from pages.ui.signin.doors import HEADERS
 MOST = 64 * 1024  # bytes
 MOST_LINES = 1_000
 TOO_LONG = (
-    f"The headers of this request have more than {MOST // 1024} KB or {MOST_LINES:,} lines, and nearly all of that is "
+    f"The headers of this request have more than {MOST // 1024} KB or {MOST_LINES:,} lines, mostly "
     "cookies. Delete this site's cookies in your browser, then sign in again. If you are in hundreds of groups, ask "
-    "whoever manages your account to have only those sent that are meant for this dashboard.\n"
+    "the administrator of your account to send only the groups of this dashboard.\n"
 )
 _PER_LINE = len(": \r\n")
-_NO_LIMIT = 1 << 20  # of lines and bytes: more than passes h11, which is the first to read a WebSocket's request, too
+_NO_LIMIT = 1 << 20  # of lines and bytes: more than h11 lets through, which reads a WebSocket's request first
 _LOG = "uvicorn.error"
-_NOT_LOGGED = (  # what anybody can have written there as often as they like; the answer says it, too
-    "ASGI callable returned without completing handshake.",  # of every WebSocket that is refused by an answer
+_NOT_LOGGED = (  # any client can cause these log lines at any rate; the response says the same
+    "ASGI callable returned without completing handshake.",  # for every WebSocket refused with a response
     "Invalid HTTP request received.",
     "Unsupported upgrade request.",
 )
@@ -40,7 +40,7 @@ _UNREAD = 1 << 20  # bytes
 
 
 class Bound:
-    """Answers 431 to longer headers that came in one piece, so that h11 did not have to keep them."""
+    """Answers 431 to longer headers that arrived in one piece, which h11 does not limit."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -55,7 +55,7 @@ class Bound:
 
 
 def bound() -> None:
-    """Have the readers of requests take headers up to the limit, answer longer ones, and log no refusal."""
+    """Make h11 and websockets accept headers up to the limit, answer longer ones, and log no refusal."""
     h11_impl.DEFAULT_MAX_INCOMPLETE_EVENT_SIZE = MOST  # type: ignore[attr-defined]  # not exported
     http11.MAX_LINE_LENGTH = http11.MAX_NUM_HEADERS = _NO_LIMIT
     h11_impl.H11Protocol.send_400_response = _refuse  # type: ignore[assignment, method-assign]  # the point
@@ -67,7 +67,7 @@ def _is_logged(record: logging.LogRecord) -> bool:
 
 
 def _refuse(connection: h11_impl.H11Protocol, message: str) -> None:
-    """Answer a request that h11 gave up on, by the status that its error, which is being handled, is meant for."""
+    """Answer a request that h11 refused, with the status of the error being handled."""
     status = HTTPStatus(getattr(sys.exc_info()[1], "error_status_hint", HTTPStatus.BAD_REQUEST))
     body = (TOO_LONG if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE else message).encode()
     about = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), "Connection": "close"}
@@ -82,7 +82,7 @@ def _refuse(connection: h11_impl.H11Protocol, message: str) -> None:
 
 
 class _Rest(asyncio.Protocol):
-    """Reads on for a while without looking: where data is left unread, closing loses the answer on its way."""
+    """Reads and discards data for a while: closing with unread data would lose the answer on its way."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport

@@ -1,6 +1,6 @@
-"""Who is signed in: from what a request brings along to an actor, or to a refusal that says what to do.
+"""Who is signed in: turns the evidence in a request into an actor, or a refusal that says what to do.
 
-Pure: reading requests is left to `session`, drawing to `signin`. Each way to sign in looks at its own evidence only.
+Pure: `current` reads requests, `view` draws. Each kind of sign-in reads its own evidence only.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Somebody who is signed in. ``id`` tells this sign-in from others of the same person, to end it alone."""
+    """A signed-in user. ``id`` identifies this sign-in among the user's others, to end it alone."""
 
     actor: Actor
     id: str
 
 
 class SignInError(ForbiddenError):
-    """Nobody is signed in for whom the registry could act: ``title`` and ``message`` are the page that says so."""
+    """No usable sign-in; ``title`` and ``message`` are what the page shows."""
 
     def __init__(self, title: str, message: str) -> None:
         super().__init__(message)
@@ -40,21 +40,21 @@ class SignInError(ForbiddenError):
 
 
 class SignedOutError(SignInError):
-    """Nobody is signed in, or no longer: signing in helps."""
+    """The user is not, or no longer, signed in."""
 
     def __init__(self, title: str = "Sign in", message: str = "You are not signed in.") -> None:
         super().__init__(title, message)
 
 
 class NoRoleError(SignInError):
-    """Somebody is signed in who may not see anything."""
+    """The signed-in user may not see any page."""
 
 
 def from_cookies(settings: Settings, passes: Passes, cookies: Mapping[str, str]) -> SignIn:
-    """Who redeemed a link of the console, by the cookie that it was exchanged for.
+    """The user who redeemed a link from the console, by the cookie that replaced it.
 
     Raises:
-        SignedOutError: there is no such cookie, or it is not valid any more.
+        SignedOutError: there is no such cookie, or it is no longer valid.
     """
     cookie = cookies.get(passes.cookie_name)
     if cookie is None:
@@ -66,10 +66,10 @@ def from_cookies(settings: Settings, passes: Passes, cookies: Mapping[str, str])
 
 
 def from_claims(settings: Settings, claims: Mapping[str, Any], issuer: str, now: float) -> SignIn:
-    """Who signed in at the OpenID provider, by the claims of the ID token.
+    """The user of the OpenID provider, by the claims of the ID token.
 
-    Their age counts from ``iat``, since the groups are as old as the token. ``auth_time`` does not count: a provider at
-    which somebody signed in this morning hands out new tokens with the old time, and they could not get in at all.
+    Their age counts from ``iat``, since the groups are as old as the token, and not from ``auth_time``: providers issue
+    new tokens with the time of an earlier sign-in, and the user could not sign in again.
 
     Raises:
         SignedOutError: there are no claims, they are of another issuer, or too old.
@@ -78,7 +78,7 @@ def from_claims(settings: Settings, claims: Mapping[str, Any], issuer: str, now:
     if claims.get("is_logged_in") is not True:
         raise SignedOutError
     if str(claims.get("iss", "")).rstrip("/") != issuer.rstrip("/"):
-        raise SignedOutError("Sign in again", "Your sign-in is from another provider than the one that is used here.")
+        raise SignedOutError("Sign in again", "Your sign-in is from a provider that this dashboard does not use.")
     issued = claims.get("iat")
     if isinstance(issued, bool) or not isinstance(issued, int | float):
         raise SignedOutError("Sign in again", "Your sign-in does not say when it was made.")
@@ -90,18 +90,18 @@ def from_claims(settings: Settings, claims: Mapping[str, Any], issuer: str, now:
 
 
 def claimed_id(claims: Mapping[str, Any]) -> str:
-    """What tells the sign-in that these claims are of from all others: a digest that is the same in every copy."""
+    """The id of the sign-in with these claims: a digest that is the same for every copy of them."""
     parts = "\n".join(str(claims.get(part)) for part in ("iss", "sub", "iat", "sid", "nonce"))
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def from_headers(settings: Settings, headers: Mapping[str, Sequence[str]]) -> SignIn:
-    """Who signed in at the authenticating proxy, by the headers that it adds; their names may be in any case.
+    """The user of the authenticating proxy, by the headers that it adds, with names in any case.
 
-    A header that is there twice is refused: one of the two may be the browser's own.
+    A repeated header is refused: one of the two may come from the browser.
 
     Raises:
-        SignedOutError: the proxy's secret is missing or wrong, or the proxy does not say who it is.
+        SignedOutError: the proxy's secret is missing or wrong, or the proxy does not name a user.
         NoRoleError: none of the groups has a role, or the name cannot be used.
     """
     found = {name.lower(): list(values) for name, values in headers.items()}
@@ -128,21 +128,21 @@ def may(actor: Actor, role: Role) -> bool:
 
 
 def _name(claims: Mapping[str, Any]) -> str:
-    """What the audit log calls somebody: the e-mail address, which colleagues recognise; else what they are called at
-    the provider; else its id for them. Where the provider says that the address was never verified, it may be
-    somebody else's, as may a name that people give themselves: then only the id tells who it is."""
+    """The user's name in the audit log: the e-mail address, which colleagues recognise, else the preferred name, else
+    the provider's id. An address that the provider never verified can be another user's, and so can a preferred name:
+    then only the id is used."""
     is_verified = claims.get("email_verified") in (None, True, "true")
     candidates = ("email", "preferred_username", "sub") if is_verified else ("sub",)
     return next((str(claims[claim]).strip() for claim in candidates if claims.get(claim)), "")
 
 
 def _listed(value: object) -> list[str]:
-    """The groups in a claim that is a list of texts; none in any other, since who wrote it meant something else."""
+    """The groups in a claim, if it is a list of texts; none in any other, which has another meaning."""
     return value if isinstance(value, list) and all(isinstance(group, str) for group in value) else []
 
 
 def _role(settings: Settings, name: str, groups: Sequence[str]) -> Role:
-    """The highest role that one of the groups has."""
+    """The highest role of the groups."""
     roles = {settings.roles[group] for group in groups if group in settings.roles}
     found = [role for role in PEOPLE if role in roles]
     if found:
@@ -152,8 +152,8 @@ def _role(settings: Settings, name: str, groups: Sequence[str]) -> Role:
     what = f"None of your groups has a role here: {named}{more}." if named else "Your sign-in names no group."
     raise NoRoleError(
         "You have no role here",
-        f"You are signed in as {name}. {what} Ask whoever runs this dashboard to give one of your groups a role "
-        "(REGISTRY_ROLES), or whoever manages your account to add you to a group that has one.",
+        f"You are signed in as {name}. {what} Ask the operator of this dashboard to give one of your groups a role "
+        "(REGISTRY_ROLES), or the administrator of your account to add you to a group that has one.",
     )
 
 

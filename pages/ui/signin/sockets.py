@@ -1,5 +1,5 @@
-"""What WebSockets may use up: how much and how often a browser may send, how many may stand open without a sign-in, and
-of how many open files the server takes them."""
+"""Limits of WebSockets: the size and rate of a browser's messages, the number of connections without a sign-in, and
+the number of open files."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from websockets.server import ServerProtocol
 
 MOST_SIGNED_OUT = 200
 FEWEST_SIGNED_OUT = 16
-SIGNED_OUT_BYTES = 64_000  # of one message: the sign-in has a button and no fields
-FROM_PAGES = ("rerun_script", "stop_script", "app_heartbeat")  # without a sign-in
-MOST_PIECES = 64  # of one message: of 1 MB, browsers make a few
-MOST_FRAMES = 256  # in a second: people click and type
-PAGE_BYTES = 64_000_000  # of one message to a browser: a list of 10,000 models has 3 MB, with the longest names 21
+SIGNED_OUT_BYTES = 64_000  # per message: the sign-in page has a button and no fields
+FROM_PAGES = ("rerun_script", "stop_script", "app_heartbeat")  # message types allowed without a sign-in
+MOST_PIECES = 64  # frames per message: browsers split 1 MB into a few
+MOST_FRAMES = 256  # per second: users only click and type
+PAGE_BYTES = 64_000_000  # per message to a browser: a list of 10,000 models has 3 MB, with the longest names 21
 
-MOST_FILES = 10_240  # which macOS allows, where it names no limit
-_PER_SESSION = 4  # its socket, and what the event loop needs that Streamlit makes for it
-_DISCONNECTED = 128 * 3  # the event loops of the sessions that Streamlit keeps for those who reconnect
+MOST_FILES = 10_240  # the limit of macOS where it reports none
+_PER_SESSION = 4  # its socket, and the files of the event loop that Streamlit creates for it
+_DISCONNECTED = 128 * 3  # the event loops of disconnected sessions that Streamlit keeps for reconnects
 _OTHERS = 128  # the database, the log, processes of connection tests
 
 LEFT_PATH = "closed"
 LEFT_PAGE = Path(__file__).parent / "closed.html"
-LEAVING = 5  # seconds that a browser has to follow to that page
+LEAVING = 5  # seconds that a browser has to go to that page
 
 
 class SignedOut:
-    """Lets at most ``most`` WebSockets of people who are not signed in stand open: when there are more, the one that
-    came first is ended. Who is signed in is not counted, and a newcomer is refused only while more come at once than
-    can be ended: each keeps its files, and Streamlit's for it, until it has gone.
+    """Keeps at most ``most`` WebSockets open without a sign-in: above that, it closes the oldest one. Signed-in users
+    do not count. A new one is refused only while more arrive than can be closed: each keeps its files, and those of
+    Streamlit for it, until it is gone.
 
-    The order is that of coming, not of the last message: somebody who keeps sending would stay, and drive out those who
-    read how to sign in.
+    The oldest is the first to connect, not the longest silent: a client that keeps sending would otherwise stay and
+    drive out users who read how to sign in.
     """
 
     def __init__(self, app: ASGIApp, is_signed_in: Callable[[HTTPConnection], bool], most: int) -> None:
@@ -80,23 +80,23 @@ class SignedOut:
         except TimeoutError:
             if not place.expired():
                 raise
-            with suppress(TimeoutError, OSError):  # it does not read, or has gone
+            with suppress(TimeoutError, OSError):  # it does not read, or is gone
                 async with self._leaving.place(LEAVING):
-                    await _lead_away(receive, send)
+                    await _redirect(receive, send)
 
     def _bounded(self, receive: Receive, place: asyncio.Timeout) -> Receive:
         async def bounded() -> Message:
             message = await receive()
             if message["type"] == "websocket.receive" and not _is_of_a_page(message):
                 self._open.end(place)
-                await asyncio.sleep(0)  # here it ends
+                await asyncio.sleep(0)  # the block ends here
             return message
 
         return bounded
 
 
 def _is_of_a_page(message: Message) -> bool:
-    """Whether Streamlit's page sends such a message before the sign-in. What it cannot read, Streamlit logs."""
+    """Whether Streamlit's page sends such a message before the sign-in. Streamlit logs unreadable ones."""
     data = message["bytes"]
     try:
         return len(data) <= SIGNED_OUT_BYTES and BackMsg.FromString(data).WhichOneof("type") in FROM_PAGES
@@ -105,7 +105,7 @@ def _is_of_a_page(message: Message) -> bool:
 
 
 class _Places:
-    """So many places: whoever takes one more ends the block of whoever came first, with TimeoutError."""
+    """A number of places: taking one more ends the oldest place's block, with TimeoutError."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -113,7 +113,7 @@ class _Places:
 
     @asynccontextmanager
     async def place(self, seconds: float | None = None) -> AsyncIterator[asyncio.Timeout]:
-        """Take a place until the end of the block, and for so long at most."""
+        """Take a place for the block, and for so many seconds at most."""
         async with asyncio.timeout(seconds) as place:
             self._taken[place] = None
             try:
@@ -124,7 +124,7 @@ class _Places:
                 self._taken.pop(place, None)
 
     def end(self, place: asyncio.Timeout) -> None:
-        """End the block of a place, if it goes on and its own time has not ended it already."""
+        """End the block of a place, unless it has ended or its time has expired."""
         if place in self._taken:
             del self._taken[place]
             if not place.expired():
@@ -132,8 +132,8 @@ class _Places:
 
 
 class _Frames(ServerProtocol):
-    """Ends a WebSocket that brings text, of which Streamlit's page sends none, or more frames than any browser sends.
-    Each costs time, an empty one too, and all that came at once are read before anybody else is served."""
+    """Ends a WebSocket that sends text, which Streamlit's page never does, or more frames than any browser sends. Even
+    an empty one costs time, and all that arrive at once are read before other users are served."""
 
     _pieces = 0
     _frames = 0
@@ -143,7 +143,7 @@ class _Frames(ServerProtocol):
         """Take a frame.
 
         Raises:
-            ProtocolError: it is text, or one too many, of its message or in this second.
+            ProtocolError: it is text, or too many came in its message or this second.
         """
         second = int(monotonic())
         self._frames = self._frames + 1 if second == self._second else 1
@@ -164,13 +164,13 @@ class _Frames(ServerProtocol):
 
 
 def bound() -> None:
-    """Have the reader of WebSockets take no text, and only so many frames."""
+    """Make websockets refuse text, and too many frames."""
     websockets_sansio_impl.ServerProtocol = _Frames  # type: ignore[attr-defined]  # not exported
 
 
-async def _lead_away(receive: Receive, send: Send) -> None:
-    """Send a browser to the page that says why, and wait until it has gone: at a socket that is just closed,
-    Streamlit's page comes back by itself."""
+async def _redirect(receive: Receive, send: Send) -> None:
+    """Send a browser to the page that explains the end, and wait until it is gone: after a plain close, Streamlit's
+    page reconnects."""
     message = ForwardMsg()
     message.auth_redirect.url = _left_path()
     await send({"type": "websocket.send", "bytes": message.SerializeToString()})
@@ -179,7 +179,7 @@ async def _lead_away(receive: Receive, send: Send) -> None:
 
 
 def left_route() -> Route:
-    """The page where those are led whose WebSocket was ended."""
+    """The page shown after a WebSocket was ended."""
 
     async def left(_: Request) -> Response:
         return HTMLResponse(LEFT_PAGE.read_text(encoding="utf-8"))
@@ -192,36 +192,36 @@ def _left_path() -> str:
 
 
 def set_page_bytes() -> None:
-    """Let pages send more at once than browsers may.
+    """Let pages send larger messages than browsers.
 
-    Streamlit has one setting for both, `server.maxMessageSize`. The server has read it by the time that the app is
-    started, as what it takes from browsers; from then on Streamlit looks here for what pages may send.
+    Streamlit has one setting for both, `server.maxMessageSize`. When the app starts, the server has already read it as
+    the limit for browsers; from then on Streamlit reads only this value, as the limit for pages.
     """
     runtime_util._max_message_size_bytes = PAGE_BYTES
 
 
 def most_signed_out(files: int) -> int:
-    """How many WebSockets may stand open without a sign-in where the process may have so many files open: half of what
-    there is room for, from 16 to 200."""
+    """How many WebSockets may be open without a sign-in, if the process may have so many open files: half of those that
+    fit, from 16 to 200."""
     room = (files - _DISCONNECTED - _OTHERS) // _PER_SESSION
     return max(FEWEST_SIGNED_OUT, min(MOST_SIGNED_OUT, room // 2))
 
 
 def most_with_leaving(most: int) -> int:
-    """How many there may be of these together with those that are led away, or are being ended for newcomers."""
+    """How many of these there may be, including those being redirected or closed for new ones."""
     return 2 * most + most // 4
 
 
 def raise_open_files() -> int:
-    """Let this process have as many files open as the system allows it, up to 10,240; returns how many."""
-    if sys.platform == "win32":  # which does not count them
+    """Raise this process's limit of open files as far as allowed, up to 10,240, and return it."""
+    if sys.platform == "win32":  # it has no such limit
         return MOST_FILES
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):  # a system that allows less than it says
+        with suppress(ValueError, OSError):  # the system allows less than it reports
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
     return MOST_FILES if soft == resource.RLIM_INFINITY else soft

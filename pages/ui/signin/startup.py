@@ -1,4 +1,4 @@
-"""What the server needs before anybody can sign in: settings that fit, one OpenID provider, a folder for its passes."""
+"""Startup checks of the sign-in: valid settings, exactly one OpenID provider, and a folder for the passes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIN_COOKIE_SECRET = 32  # characters
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """The OpenID provider: its name in the secrets, None for the one without, and what its tokens name as issuer."""
+    """The OpenID provider: its name in the secrets, None if it has none, and the issuer of its tokens."""
 
     name: str | None
     issuer: str
@@ -58,31 +58,33 @@ def provider() -> Provider:
 
 
 def check(settings: Settings) -> None:
-    """Whether the server may start with these settings.
+    """Refuse settings that the server must not use.
 
     Raises:
-        SettingsError: nobody could sign in, or anybody could.
+        SettingsError: no one could sign in, or anyone could.
     """
     if settings.auth == "local":
         address = st.get_option("server.address")
         if address != "localhost" and not is_loopback(address or ""):
             raise SettingsError(
                 "With REGISTRY_AUTH=local the dashboard serves only its own machine, and server.address is "
-                f"{address or 'not set, which means every address'}. Set it to 127.0.0.1, or have people sign in by "
-                "oidc or proxy."
+                f"{address or 'not set, which means every address'}. Set it to 127.0.0.1, or set "
+                "REGISTRY_AUTH to oidc or proxy."
             )
         return
     if not set(settings.roles.values()) & set(PEOPLE):
         raise SettingsError(
-            "No group has a role, so nobody could sign in. Set REGISTRY_ROLES, for example to "
+            "No group has a role, so no one could sign in. Set REGISTRY_ROLES, for example to "
             "registry-admins=admin,data-team=auditor,staff=viewer."
         )
     if st.get_option("server.trustedUserHeaders"):
         raise SettingsError(
-            "server.trustedUserHeaders lets anybody say who they are. Take it out of Streamlit's settings."
+            "server.trustedUserHeaders lets a client claim any identity. Remove it from Streamlit's settings."
         )
     if settings.auth == "proxy" and settings.proxy_secret is None:
-        raise SettingsError("REGISTRY_AUTH=proxy needs REGISTRY_PROXY_SECRET: what the proxy proves itself with.")
+        raise SettingsError(
+            "REGISTRY_AUTH=proxy needs REGISTRY_PROXY_SECRET, which the proxy sends to identify itself."
+        )
     if settings.auth == "oidc":
         _check_oidc(settings)
 
@@ -93,7 +95,7 @@ def _check_oidc(settings: Settings) -> None:
     if len(str(auth.get("cookie_secret", ""))) < MIN_COOKIE_SECRET:
         raise SettingsError(
             f"cookie_secret in the [auth] section of .streamlit/secrets.toml must have at least {MIN_COOKIE_SECRET} "
-            "characters, made at random: whoever guesses it can sign in as anybody."
+            "random characters: anyone who guesses it can sign in as any user."
         )
     host = urlsplit(str(auth.get("redirect_uri", ""))).hostname
     if host not in allowed_hosts(settings):

@@ -1,4 +1,4 @@
-"""What signed-out people see, and who is signed in."""
+"""The sign-in page, and the signed-in user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VIA = {"local": "link from the console", "oidc": "company account", "proxy": "au
 
 
 def draw(error: SignInError, auth: str, sign_out: Callable[[], None]) -> None:
-    """The page of somebody for whom there is nothing to see. ``sign_out`` ends the sign-in of one who has no role."""
+    """Draw the page without a usable sign-in. ``sign_out`` ends the sign-in of a user without a role."""
     st.title(plain(error.title), anchor=False)
     st.markdown(plain(error.message))
     if auth == "local":
@@ -36,15 +36,15 @@ def draw(error: SignInError, auth: str, sign_out: Callable[[], None]) -> None:
 
 
 def draw_forbidden(role: Role) -> None:
-    """The page of somebody whose role is too low for it."""
+    """Draw the page for a role that is too low."""
     st.title("Not for your role", anchor=False)
     st.error(f"This page needs the role {role}.", icon=":material/lock:")
-    with suppress(StreamlitPageNotFoundError):  # where a page's own script is run, it is the only page
+    with suppress(StreamlitPageNotFoundError):  # where a page's script runs alone, there is no other page
         routes.link_to_models()
 
 
 def draw_identity(actor: Actor) -> None:
-    """Who is signed in, as what and how."""
+    """Draw the user's name and role."""
     st.caption(
         f":material/person: {plain(actor.name)}  \n:material/shield: {actor.role}  \n:material/key: {VIA[actor.via]}"
     )
