@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 from registry.catalog.providers import PROVIDERS, Provider, providers_for
+from registry.catalog.specs import CONTRACT_FIELDS
 from registry.records import Model, ModelType
 
 from pages.ui.feedback import plain
-from pages.ui.form import fields, paths, values
+from pages.ui.form import fields, paths
 from pages.ui.form.draft import Form
 from pages.ui.words import TYPE_HELP, TYPES, TYPES_IN_TEXT
 
@@ -66,7 +67,7 @@ def choose_provider(form: Form, kind: ModelType, *, locked: bool) -> Provider | 
 def keep_contract(form: Form, model: Model) -> None:
     """Reset the fields that KBs depend on to the saved values, whatever was typed there before."""
     saved = {"provider": model.provider, paths.model_id_path(model.type, PROVIDERS[model.provider]): model.model_id}
-    saved |= {paths.config_path(model.type, name): model.config[name] for name in values.CONTRACT}
+    saved |= {paths.config_path(model.type, name): model.config[name] for name in CONTRACT_FIELDS}
     for path, value in saved.items():
         if form.get(path) != value:
             form.put(path, value)

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 from registry.catalog.providers import Provider
-from registry.catalog.specs import ConfigField, config_fields
+from registry.catalog.specs import CONTRACT_FIELDS, ConfigField, config_fields
 from registry.records import ModelType
 
 from pages.ui.form import fields, paths, values
@@ -33,7 +33,7 @@ def parameters(form: Form, kind: ModelType, provider: Provider, *, locked: bool)
     """Draw the parameters of the type; those that KBs depend on are read-only."""
     st.header("Parameters", anchor=False)
     items, known = config_fields(kind), values.known(form, kind, provider)
-    fixed = values.CONTRACT if locked else ()
+    fixed = CONTRACT_FIELDS if locked else ()
     with st.container():
         if locked:
             st.caption(

@@ -17,9 +17,6 @@ from registry.records import ModelType, Status
 from pages.ui.form import paths
 from pages.ui.form.draft import Form
 
-CONTRACT = ("dimensions", "normalize", "distance_metric")
-"""Parameters that are fixed while KBs hold vectors made with them."""
-
 _process_key = secrets.token_bytes(32)
 
 

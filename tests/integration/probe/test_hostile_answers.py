@@ -52,7 +52,8 @@ def test_whatever_is_answered_there_is_a_result(server: Provider, body: str) -> 
     """Of an error as of an answer, of each size; and it is short. Each body is sent to one provider's reader at each
     size and status, in turn; HOSTILE_ANSWERS sends it to all of them."""
     for turn, (size, status) in enumerate(product(SIZES, STATUSES), list(BODIES).index(body)):
-        server.answer = lambda _, text=BODIES[body](size), status=status: Answer(status, text)
+        text = BODIES[body](size)
+        server.answer = lambda _, text=text, status=status: Answer(status, text)
         chosen = SPEAKERS if ALL else (SPEAKERS[turn % len(SPEAKERS)],)
         with ThreadPoolExecutor(len(SPEAKERS)) as pool:
             results = list(pool.map(lambda speaker: call(model_at(server.url, speaker)), chosen))
