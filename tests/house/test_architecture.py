@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.house import drawing
+
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "pages").rglob("*.py")), ROOT / "app.py"]
 
@@ -71,6 +73,21 @@ def test_an_arrow_against_the_order_would_be_seen(tmp_path: Path, contract: str,
     with (tmp_path / module).open("a") as file:
         file.write(f"\n{line}\n")
     assert contract in broken(tmp_path)
+
+
+def test_the_drawing_is_that_of_the_contract() -> None:
+    """CONTRIBUTING.md shows the layers as `pyproject.toml` has them; `python -m tests.house.drawing` prints it."""
+    assert f"```\n{drawing.drawing()}```\n" in (ROOT / "CONTRIBUTING.md").read_text()
+
+
+@pytest.mark.parametrize("room", sorted(path.parent.name for path in (ROOT / "registry").glob("*/__init__.py")))
+def test_a_room_says_what_it_may_import(room: str) -> None:
+    """All that the contract has below it."""
+    layers = drawing.layers()
+    place = next(number for number, layer in enumerate(layers) if room in layer)
+    below = {f"registry.{name}" for layer in layers[place + 1 :] for name in layer}
+    said = (ROOT / "registry" / room / "__init__.py").read_text()
+    assert below == set(re.findall(r"`(registry\.\w+)`", said)) or "May import everything else" in said
 
 
 def strays(source: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,12 @@ def test_links_lead_somewhere(file: str) -> None:
         assert not heading or heading in [text.lower().replace(" ", "-") for text in headings], target
 
 
+def test_the_license_is_unaltered() -> None:
+    """The text of Apache-2.0 as its publisher has it, no holder named."""
+    text = (ROOT / "LICENSE").read_bytes()
+    assert "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30" == sha256(text).hexdigest()
+
+
 def test_every_setting_is_in_readmes_table() -> None:
     """And none that is not read."""
     read = {field.title for field in Settings.model_fields.values()} - {None}
@@ -99,7 +106,7 @@ def test_every_secret_is_in_readmes_list() -> None:
     """Of the variables that may stand in files."""
     secrets = {field.title for field in Settings.model_fields.values() if not field.repr}
     (told,) = re.findall(
-        r"^The secrets among them, (.*?), may stand in files",
+        r"^The secrets among them, (.*?), can be read from files",
         (ROOT / "README.md").read_text(),
         re.MULTILINE | re.DOTALL,
     )
