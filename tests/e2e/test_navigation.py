@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 TODAY = datetime.now(UTC).date().isoformat()
 FILTERED = {
-    "/": ["type=generation", "provider=openai", "status=active", "search=writer"],
+    "/models": ["type=generation", "provider=openai", "status=active", "search=writer"],
     "/audit": [
         *("action=model:create", "actor=alice@example.com", "time=day", "target=Writer", "search=writer"),
         f"time=dates&from={TODAY}&to={TODAY}",
@@ -70,7 +70,7 @@ def edit_by_bar(visitor: Visitor) -> None:
 
 MENU = {heading: menu(name) for name, heading in HEADINGS.items()}
 WAYS: dict[str, dict[str, Way]] = {
-    "/": {**MENU, "Add model": press("Add model"), "Edit Writer": edit_by_menu, "Edit Writer ": edit_by_bar},
+    "/models": {**MENU, "Add model": press("Add model"), "Edit Writer": edit_by_menu, "Edit Writer ": edit_by_bar},
     "/audit": MENU,
     "/proxy": MENU,
     "/edit": {**MENU, "Models ": follow("Models")},
@@ -99,7 +99,7 @@ def back(visitor: Visitor, address: str) -> None:
 
 def own(path: str, heading: str) -> bool:
     """Whether this is the page that one is on: its entry in the menu leads nowhere."""
-    return (path, heading) in {("/", "Models"), ("/audit", "Audit log"), ("/proxy", "Proxy")}
+    return (path, heading) in {("/models", "Models"), ("/audit", "Audit log"), ("/proxy", "Proxy")}
 
 
 @pytest.mark.parametrize("path", WAYS)
@@ -155,7 +155,7 @@ def test_every_way_once_a_filter_is_chosen(visitor: Visitor, path: str) -> None:
 def filtered(page: Page) -> None:
     """The list shows the one model that it is filtered to, and its address says just that."""
     expect(page.get_by_role("heading", name="Models", exact=True)).to_be_visible()
-    expect(page).to_have_url(re.compile(r"/\?type=generation&search=wri$"))
+    expect(page).to_have_url(re.compile(r"/models\?type=generation&search=wri$"))
     expect(page.get_by_label("Search", exact=True)).to_have_value("wri")
 
 
@@ -233,7 +233,7 @@ def test_a_search_stays_on_its_page(visitor: Visitor) -> None:
         visitor.page.keyboard.press("Enter")
     expect(visitor.cells("Target")).to_have_text(["Names"])
     take(visitor, menu("Models"), "Models")
-    expect(visitor.page).to_have_url(visitor.url + "/")
+    expect(visitor.page).to_have_url(visitor.url + "/models")
     expect(visitor.cells("Name")).to_have_text(["Names", "Writer"])
     take(visitor, menu("Audit log"), "Audit log")
     expect(visitor.page).to_have_url(visitor.url + "/audit?search=names")
@@ -256,6 +256,19 @@ LINKS = {
 
 
 @pytest.mark.usefixtures("writer")
+def test_the_dashboards_address_leads_to_the_list(visitor: Visitor) -> None:
+    """With its filters; and Back leaves the dashboard, as it does from any page that was opened first."""
+    for opened, address in {"/": "/models", "/?type=ner": "/models?type=ner"}.items():
+        visitor.page.goto("about:blank")
+        visitor.open(opened)
+        expect(visitor.page).to_have_url(visitor.url + address)
+        expect(visitor.page.get_by_role("heading", name="Models", exact=True)).to_be_visible()
+        expect(visitor.page.get_by_role("dialog")).to_have_count(0)
+        visitor.page.go_back()
+        expect(visitor.page).to_have_url("about:blank")
+
+
+@pytest.mark.usefixtures("writer")
 def test_a_link_is_read_with_patience(visitor: Visitor) -> None:
     """Ids and labels in any case, also of old links; the address then says it in ids, and no more than is filtered."""
     for link, (heading, address, title, names) in LINKS.items():
@@ -272,8 +285,9 @@ def test_a_link_is_read_with_patience(visitor: Visitor) -> None:
 def test_signed_out_every_page_asks_to_sign_in(lasting: Server, visitors: Callable[..., Visitor]) -> None:
     """Under its own address, and without a word of a page that is not found."""
     visitor = visitors(lasting, None)
-    for path in ("/models", "/edit", "/edit?id=1", "/audit?search=x", "/proxy", "/?type=ner"):
-        visitor.open(path)
+    paths = {path: path for path in ("/models", "/models?type=ner", "/edit", "/edit?id=1", "/audit?search=x", "/proxy")}
+    for opened, path in (paths | {"/": "/models", "/?type=ner": "/models?type=ner"}).items():
+        visitor.open(opened)
         expect(visitor.page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
         expect(visitor.page.get_by_role("dialog")).to_have_count(0)
         expect(visitor.page).to_have_url(visitor.url + path)

@@ -68,7 +68,7 @@ def test_the_link_of_the_console(
     visitor.url = link[1].partition("/local-login")[0]
     with visitor.rerun():
         visitor.page.goto(link[1])
-    assert visitor.page.url == visitor.url + "/"
+    assert visitor.page.url == visitor.url + "/models"
     expect(visitor.page.get_by_text("Local administrator")).to_be_visible()
     (cookie,) = [each for each in visitor.page.context.cookies() if each["name"].startswith("registry-")]
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
@@ -89,7 +89,7 @@ def test_the_link_of_the_console(
 
     with visitor.rerun():
         visitor.page.get_by_role("button", name="Sign out").click()
-        visitor.page.wait_for_url(visitor.url + "/")
+        visitor.page.wait_for_url(visitor.url + "/models")
     assert_signed_out(visitor)
     assert not [each for each in visitor.page.context.cookies() if each["name"].startswith("registry-")]
     other_tab.choose("Type", "Generation")
