@@ -95,7 +95,7 @@ def _check_oidc(settings: Settings) -> None:
     if len(str(auth.get("cookie_secret", ""))) < MIN_COOKIE_SECRET:
         raise SettingsError(
             f"cookie_secret in the [auth] section of .streamlit/secrets.toml must have at least {MIN_COOKIE_SECRET} "
-            "random characters: anyone who guesses it can sign in as any user."
+            "characters, generated at random: anyone who guesses it can sign in as any user."
         )
     host = urlsplit(str(auth.get("redirect_uri", ""))).hostname
     if host not in allowed_hosts(settings):
