@@ -1,4 +1,4 @@
-"""Settings: the only reader of the environment."""
+"""Settings: the only reader of the registry's variables in the environment."""
 
 from __future__ import annotations
 
@@ -199,6 +199,18 @@ class Settings(Checked, frozen=True):
     def model_post_init(self, _: object) -> None:
         Policy(self.endpoint_allow, self.endpoint_deny)  # refuses an unusable entry at start, not at the first call
 
+    def require_keys(self) -> None:
+        """Refuse to go on without an encryption key.
+
+        Raises:
+            SettingsError: none is configured.
+        """
+        if not self.fernet_keys:
+            raise SettingsError(
+                "REGISTRY_FERNET_KEYS is not set: without it no API key can be stored or used. "
+                "Make a key with `python -m registry new-key` and give every replica the same one."
+            )
+
     @forgetful
     def replace(self, **changes: Any) -> Self:
         """The same settings but for these, which are checked as all are."""
@@ -237,11 +249,7 @@ class Settings(Checked, frozen=True):
         """
         folder, settings = _checked(_path, "folder", folder), cls.from_env(environ)
         if settings.database_url:
-            if not settings.fernet_keys:
-                raise SettingsError(
-                    "REGISTRY_FERNET_KEYS is not set: without it no API key can be stored or used. "
-                    "Make a key with `python -m registry new-key` and give every replica the same one."
-                )
+            settings.require_keys()
             return settings
         folder = settings.data_dir or folder
         store = folder / STORE_FILE

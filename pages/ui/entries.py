@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from registry.audit.records import AuditEntry
+from registry.audit.records import Action, AuditEntry
 
 from pages.ui import tables
 from pages.ui.feedback import plain
@@ -50,9 +50,9 @@ def table(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
 
 
 def _summary(entry: AuditEntry) -> str:
-    if entry.action.endswith((":create", ":delete")):
+    if entry.action in (Action.MODEL_CREATE, Action.MODEL_DELETE):
         return counted(len(entry.changes), "field")
-    if entry.action == "model:test":
+    if entry.action == Action.MODEL_TEST:
         return outcome(entry.context)
     changes = [f"{field_label(c.field)}: {shown(c.before)} → {shown(c.after)}" for c in entry.changes]
     return "; ".join(changes or [f"{field_label(name)}: {shown(value)}" for name, value in entry.context.items()])

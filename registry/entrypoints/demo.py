@@ -79,8 +79,7 @@ def fill(settings: Settings, *, generated: int = 0) -> Filled:
         )
     if not settings.database_url.startswith("sqlite"):
         raise SettingsError("The demo fills an empty SQLite store only, such as --url sqlite:///demo.db.")
-    if not settings.fernet_keys:
-        raise SettingsError("REGISTRY_FERNET_KEYS is not set. Make a key with: python -m registry new-key")
+    settings.require_keys()
     clock = _Clock(utcnow())
     with Registry.connect(settings, clock=clock) as registry:
         _refuse_what_is_in_use(registry)
