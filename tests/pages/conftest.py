@@ -25,6 +25,14 @@ def _main_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
+@pytest.fixture(params=["sqlite"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """One store is enough for what the pages make of the library, which is tested on both; `test_failures` and
+    `test_statements` look at what differs, and the journeys of the browser tests go through both."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
 @pytest.fixture
 def sign_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Actor | None], None]:
     """Make every visitor come with the cookie of this actor from now on, or with none."""

@@ -15,11 +15,18 @@ from pages.ui import session
 from registry import Registry
 from registry.store import store
 from registry.store.filelock import file_lock
+from tests.conftest import STORES
 from tests.pages.test_add import filled
 from tests.support.driver import Dashboard
 from tests.support.factories import CANARY, KEY_A, KEY_B, LOCAL_ADMINISTRATOR, bound, created, embedding, generation
 
 PAGES = ("models", "edit", "audit")
+
+
+@pytest.fixture(params=STORES)
+def store_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @contextmanager

@@ -12,10 +12,17 @@ from registry import Registry
 from registry.records import ModelSummary
 from registry.store import rows
 from registry.store.tables import ModelRow
+from tests.conftest import STORES
 from tests.support.driver import Dashboard
 from tests.support.factories import bound, created, embedding, generation, ner
 
 MOST = 5
+
+
+@pytest.fixture(params=STORES)
+def store_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture(params=[1, 25])
