@@ -10,9 +10,10 @@ from registry.errors import RegistryError
 from streamlit.navigation.page import StreamlitPage
 
 from pages.ui import feedback, filters, routes, session
+from pages.ui.form import draft
 from pages.ui.signin import current, view
 from pages.ui.signin.identity import SignInError, may
-from pages.ui.sitemap import PAGES
+from pages.ui.sitemap import EDIT, PAGES, Page
 
 HERE = Path(__file__).parent
 ICON = HERE / "ui" / "icon.svg"
@@ -51,7 +52,7 @@ def main() -> None:
 
 def _run(page: StreamlitPage) -> None:
     here = next((known for known in PAGES if known.path == page.url_path), None)
-    routes.leave_others(here)
+    _leave_others(here)
     try:
         page.run()
     except RegistryError as error:
@@ -61,9 +62,19 @@ def _run(page: StreamlitPage) -> None:
     feedback.show_flashes()  # last: a run that ends in a page switch would discard them unseen
 
 
+def _leave_others(here: Page | None) -> None:
+    """Delete the session data that all pages but this one keep only while open."""
+    if here is not EDIT:
+        draft.discard()
+    for page in PAGES:
+        if page is not here:
+            for key in (*page.keeps, filters.open_key(page)):
+                st.session_state.pop(key, None)
+
+
 def _signed_out(error: SignInError) -> None:
     """Draw the sign-in page at every path; the address keeps the path."""
-    routes.leave_others(None)
+    _leave_others(None)
     st.set_page_config(page_title="Sign in · LLM Model Registry")
     paths = ("", *(page.path for page in PAGES))
     st.navigation(

@@ -11,7 +11,7 @@ from typing import NoReturn
 import streamlit as st
 
 from pages.ui import filters
-from pages.ui.sitemap import MODELS, PAGES, Page
+from pages.ui.sitemap import MODELS, Page
 
 
 def go(page: Page, **query: str) -> NoReturn:
@@ -33,10 +33,3 @@ def link_to_models(label: str = "All models") -> None:
     st.page_link(
         MODELS.script, label=label, icon=":material/arrow_back:", query_params=filters.remembered_address(MODELS)
     )
-
-
-def leave_others(here: Page | None) -> None:
-    """Delete the session data that all pages but this one keep only while open."""
-    left = tuple(key for page in PAGES if page is not here for key in (*page.keeps, filters.open_key(page)))
-    for key in [key for key in st.session_state if str(key).startswith(left)]:
-        del st.session_state[key]

@@ -20,7 +20,7 @@ class Page:
         icon: name of a Material icon, for the menu.
         role: the lowest role that can open it.
         in_menu: whether the menu shows it, to users who can open it.
-        keeps: prefixes of session keys that exist only while the page is open.
+        keeps: session keys that exist only while the page is open.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Page:
 
 
 MODELS = Page("models", "Models", "hub", Role.VIEWER)
-EDIT = Page("edit", "Model", "edit", Role.ADMIN, in_menu=False, keeps=("form",))
+EDIT = Page("edit", "Model", "edit", Role.ADMIN, in_menu=False)  # its form has keys of its own: `form.draft.discard`
 AUDIT = Page("audit", "Audit log", "history", Role.AUDITOR, keeps=("audit_trail",))
 PROXY = Page("proxy", "Proxy", "cloud_sync", Role.AUDITOR, keeps=("proxy_report", "proxy_adopting"))
 

@@ -69,7 +69,8 @@ def _status(port: int, path: str, headers: dict[str, str], host: str = "127.0.0.
 def test_forwarded_requests_are_refused(started: Callable[..., Server], environment: dict[str, str]) -> None:
     """What came through something that forwards may come from anywhere: pages, health and the WebSocket say no."""
     port = started(environment).port
-    assert _status(port, "/", {}) == 200
+    assert _status(port, "/", {}) == 307
+    assert _status(port, "/models", {}) == 200
     assert _status(port, "/_stcore/stream", WEBSOCKET) == 101
     for headers in FORWARDED:
         for path in ("/", "/edit", "/_stcore/health", "/_stcore/metrics", "/static/x"):
@@ -231,7 +232,7 @@ def test_the_largest_page_can_be_sent(started: Callable[..., Server], large: dic
 
     async def sizes() -> list[int]:
         async with tab(running, signed_in=True) as each:
-            await each.run()
+            await each.run("models")
             assert not any(b"size limit" in message.SerializeToString() for message in each.messages)
             return each.sizes
 

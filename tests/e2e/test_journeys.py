@@ -270,7 +270,7 @@ def test_a_twelfth_provider_is_one_entry(
     visitor = visitors(started(environment, TWELVE))
     visitor.open("/edit")
     visitor.choose("Provider", "Acme Cloud")
-    expect(visitor.page.get_by_label("Endpoint", exact=False)).to_have_count(0)
+    expect(visitor.page.get_by_label("Endpoint (optional)", exact=True)).to_have_count(1)
     visitor.enter("Model ID", "acme-embed")
     visitor.type("Name", "Acme vectors")
     visitor.type("Dimensions", "512")

@@ -39,6 +39,7 @@ class Form:
         height: the height of the shown result, in pixels.
         measured: dimensions to put into their field, if it is empty.
         is_watched: whether a change of a tested value reruns the page: a test is running or its result is shown.
+        keys: the session keys of all fields so far.
     """
 
     number: int
@@ -53,10 +54,13 @@ class Form:
     height: int = 0
     measured: int | None = None
     is_watched: bool = False
+    keys: set[str] = field(default_factory=set)
 
     def key(self, path: str) -> str:
         """The session key of a field."""
-        return f"form_{self.number}_{path}"
+        key = f"form_{self.number}_{path}"
+        self.keys.add(key)
+        return key
 
     def get(self, path: str) -> Any:
         """The value of a field."""
@@ -102,10 +106,9 @@ def load(model: Model | None) -> Form:
 
 def discard() -> None:
     """Discard the form and all values typed."""
-    form = st.session_state.pop(_STATE, None)
-    if form is not None:
-        for key in [key for key in st.session_state if str(key).startswith(form.key(""))]:
-            del st.session_state[key]
+    form: Form | None = st.session_state.pop(_STATE, None)
+    for key in form.keys if form else ():  # the session itself cannot be listed: it may hold a widget that is unknown
+        st.session_state.pop(key, None)
 
 
 def _start_with(form: Form, model: Model) -> None:
