@@ -130,13 +130,13 @@ def test_with_one_key_for_all_rows_another_would_be_selected(
 
 def test_an_entry_of_the_log_stays_selected(dashboard: Dashboard, reg: Registry) -> None:
     """While others are written, as long as it is on the page."""
-    created(reg, generation(name="A"))
-    created(reg, generation(name="B"))
+    created(reg, generation(name="Alpha"))
+    created(reg, generation(name="Other"))
     dashboard.open("audit").select_row(1)
-    assert "**Model registered** · A" in dashboard.text
-    created(reg, generation(name="C"))
-    assert "**Model registered** · A" in dashboard.run().text
-    dashboard.at.text_input(key="audit_search").set_value("B")
+    assert "**Model registered** · Alpha" in dashboard.text
+    created(reg, generation(name="Third"))
+    assert "**Model registered** · Alpha" in dashboard.run().text
+    dashboard.at.text_input(key="audit_search").set_value("Other")
     assert "**Model registered** ·" not in dashboard.run().text
 
 
