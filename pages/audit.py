@@ -64,8 +64,14 @@ def _filters(reg: Registry) -> dict[str, Any]:
         filters.choose("action", "Action", ACTIONS, any="Any action", width=160)
         filters.choose("actor", "Actor", actors, any="Any actor", width=160)
         span = filters.choose("time", "Time", TIMES, any="Any time", width=150)
-        hint = "Exact name or id"
-        st.text_input("Target", None, LONGEST_TEXT, filters.key("target"), placeholder=hint, width=160)
+        st.text_input(
+            "Target",
+            None,
+            placeholder="Exact name or id",
+            key=filters.key("target"),
+            max_chars=LONGEST_TEXT,
+            width=160,
+        )
         filters.search("In names and values")
     if span != DATES:
         return filters.end(without=("from", "to"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-from registry import Actor, Role, Settings
+from registry import Actor, Role
 from registry.errors import RegistryError
 from streamlit.navigation.page import StreamlitPage
 
@@ -81,7 +81,7 @@ def _signed_out(error: SignInError) -> None:
         [st.Page(lambda: None, title="Sign in", url_path=path or "start", default=not path) for path in paths],
         position="hidden",
     )
-    view.draw(error, Settings.from_env().auth, current.sign_out)
+    view.draw(error)
 
 
 def _pages(actor: Actor) -> list[StreamlitPage]:

@@ -42,7 +42,7 @@ class Kept(Protocol[K, G]):
 
 
 class Written(str):
-    """The text of a variable: a list stands there with commas between its parts."""
+    """The text of a variable: the parts of a list are separated by commas."""
 
     def parts(self) -> list[str]:
         return [part.strip() for part in self.split(",") if part.strip()]
@@ -147,8 +147,8 @@ Flag = Annotated[bool, PlainValidator(_flag)]
 
 
 def _setting(variable: str | None, default: object, description: str, *, secret: bool = False) -> Any:
-    """A field: its title is the variable that it is read from, and what its repr leaves out may stand in a file, which
-    the variable of the same name with _FILE at its end names."""
+    """A field: its title is the variable that it is read from, and what its repr leaves out can be read from a file,
+    which the variable of the same name with _FILE at its end names."""
     return Field(default, title=variable, description=description, repr=not secret)
 
 
@@ -168,13 +168,17 @@ class Checked(Unpickled, BaseModel, frozen=True, hide_input_in_errors=True):
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             name = str(first["loc"][0])
-            fault = f"{fields[name].title or name} {first['ctx']['error']}"
+            fault = f"{fields[name].title or name} {first.get('ctx', {}).get('error', first['msg'])}"
         if fault:
             raise SettingsError(fault)  # outside of the except: pydantic's error holds the input
 
+    @forgetful
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{shown(name)} cannot be set: settings do not change. Make others with replace().")
+
 
 class Settings(Checked, frozen=True):
-    """How to reach the store and the proxy, and the keys. All that is known of a setting stands in its one line.
+    """How to reach the store and the proxy, and the keys. Each setting is declared in one line.
 
     Raises:
         SettingsError: a setting is unusable, or there is no such setting.
@@ -215,6 +219,10 @@ class Settings(Checked, frozen=True):
     def replace(self, **changes: Any) -> Self:
         """The same settings but for these, which are checked as all are."""
         return type(self)(**{**dict(self), **changes})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As `replace`, in pydantic's words; a copy without a change is the same settings."""
+        return self.replace(**update) if update else self
 
     @classmethod
     @forgetful

@@ -38,7 +38,7 @@ def require(page: Page) -> Registry:
     try:
         reg = registry()
     except SignInError as error:
-        view.draw(error, Settings.from_env().auth, current.sign_out)
+        view.draw(error)
         st.stop()
     if reg.actor is None or not identity.may(reg.actor, page.role):
         view.draw_forbidden(page.role)

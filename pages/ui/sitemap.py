@@ -20,7 +20,7 @@ class Page:
         icon: name of a Material icon, for the menu.
         role: the lowest role that can open it.
         in_menu: whether the menu shows it, to users who can open it.
-        keeps: session keys that exist only while the page is open.
+        keeps: session keys that exist only while the page is open. The form's fields are deleted by `form.draft`.
     """
 
     path: str
@@ -36,10 +36,10 @@ class Page:
         return f"{self.path}.py"
 
 
-MODELS = Page("models", "Models", "hub", Role.VIEWER)
-EDIT = Page("edit", "Model", "edit", Role.ADMIN, in_menu=False)  # its form has keys of its own: `form.draft.discard`
+MODELS = Page("models", "Models", "hub", Role.VIEWER, keeps=("models_intent", "models_test_result"))
+EDIT = Page("edit", "Model", "edit", Role.ADMIN, in_menu=False, keeps=("form_saved",))
 AUDIT = Page("audit", "Audit log", "history", Role.AUDITOR, keeps=("audit_trail",))
 PROXY = Page("proxy", "Proxy", "cloud_sync", Role.AUDITOR, keeps=("proxy_report", "proxy_adopting"))
 
 PAGES = (MODELS, EDIT, AUDIT, PROXY)
-"""All pages, in the order of the menu."""
+"""All pages; those of the menu in its order."""

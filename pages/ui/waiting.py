@@ -1,7 +1,7 @@
 """Waits for long calls while the page keeps drawing.
 
 The calls run in their own threads. A click ends the page's run, and so the waiting, at the next tick; a call that has
-started still runs to its end, and its result is ignored.
+started still runs to its end, and the page ignores its result.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from registry.keys.keyring import Keyring
 from registry.keys.records import KeyUse, RotationReport
 from registry.keys.vault import Vault
 from registry.store.store import Store
-from registry.store.tables import Base, ModelRow, StoreRow
+from registry.store.tables import Base, ModelRow, StoreRow, Unreadable
 
 BATCH = 1000
 
@@ -115,6 +115,8 @@ def _reencrypted(keyring: Keyring, rows: Sequence[Stored]) -> list[dict[str, Any
     """Parameters of `_REPLACE`, without the rows that no key decrypts."""
     replacements = []
     for model, _, old in rows:
+        if isinstance(model, Unreadable):  # edited by SQL: no statement finds its row
+            continue
         try:
             new = keyring.rotate(old or "")
         except DecryptionError:

@@ -108,6 +108,7 @@ def save(
     if is_key_replaced:
         changes.setdefault("api_key", (rows.SET, "changed"))
     if not changes:
+        session.expire(row)  # a value that only differs in how it is stored is not written without an entry
         return False
     users = bases_using(session, row.id)
     contract.require_kept(row, old_contract, changes, users)

@@ -108,7 +108,7 @@ class KnowledgeBases:
             if row is None:
                 row = KnowledgeBaseRow(id=key, name="", contract=None)
                 session.add(row)
-            before = {} if is_new else _described(session, row)
+            before, old_contract = {} if is_new else _described(session, row), row.contract
             if name is not None or is_new:
                 row.name = validation.check_text("name", "" if name is None else name)
             row.updated_at = change.at if is_new else row.updated_at
@@ -117,6 +117,8 @@ class KnowledgeBases:
                 if not isinstance(choice, _Unset):
                     _bind(session, row, kind, choice, reindexed=reindexed)
             delta = diff(before, _described(session, row))
+            if row.contract != old_contract and "embedding" not in delta:  # the same model, under another contract
+                delta["contract"] = (old_contract, row.contract)
             if delta:
                 row.updated_at = change.at
                 session.flush()

@@ -40,7 +40,11 @@ _MOST_REMEMBERED = 20_000
 _TYPES: Final = frozenset(map(str, ModelType))
 _STATUSES: Final = frozenset(map(str, Status))
 _DEFAULTS: Final = {
-    kind: {name: field.default for name, field in config.model_fields.items() if not field.is_required()}
+    kind: {
+        name: list(field.default) if isinstance(field.default, tuple) else field.default  # as they are stored
+        for name, field in config.model_fields.items()
+        if not field.is_required()
+    }
     for kind, config in CONFIGS.items()
 }
 _PRINT: Final = re.compile("[0-9a-f]{16}")
@@ -234,7 +238,7 @@ def described(row: ModelRow) -> dict[str, Any]:
 
     For an unreadable row, parameters and connection fields are left out, since they can contain anything.
     """
-    nested = {} if faults(row) else {"connection": row.connection, "config": row.config}
+    nested = {} if faults(row) else {"connection": row.connection, "config": parameters(row)}
     return {
         "name": row.name,
         "type": row.type,

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
-from sqlalchemy import URL, Connection, Engine, inspect, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -99,9 +99,14 @@ class Store(forks.Watcher):
         """
         with self._written() as session:
             changes = guard.Changes(session.connection())
+
+            def check(ending: Session) -> None:
+                if not ending.in_nested_transaction():
+                    ending.flush()
+                    changes.require_entry()
+
+            event.listen(session, "before_commit", check)  # also where the code in the block commits
             yield session
-            session.flush()
-            changes.require_entry()
 
     @contextmanager
     def note(self) -> Iterator[Session]:

@@ -232,7 +232,7 @@ def test_the_largest_page_can_be_sent(started: Callable[..., Server], large: dic
 
     async def sizes() -> list[int]:
         async with tab(running, signed_in=True) as each:
-            await each.run("models")
+            await each.run()
             assert not any(b"size limit" in message.SerializeToString() for message in each.messages)
             return each.sizes
 

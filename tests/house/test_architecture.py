@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pages.ui.sitemap import PAGES as PAGES_OF_THE_MENU
 from tests.house import drawing
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,8 @@ def test_the_arrows_between_modules_go_one_way() -> None:
             "registry/entrypoints/demo.py",
             "import streamlit",
         ),
+        ("Models never call the proxy", "registry/models/models.py", "from registry.proxy import admin"),
+        ("Requests go out of probe and proxy only", "registry/resolve/answer.py", "def f():\n    import openai"),
         ("One module calls LiteLLM", "registry/probe/probe.py", "def f():\n    import litellm"),
     ],
 )
@@ -73,6 +76,13 @@ def test_an_arrow_against_the_order_would_be_seen(tmp_path: Path, contract: str,
     with (tmp_path / module).open("a") as file:
         file.write(f"\n{line}\n")
     assert contract in broken(tmp_path)
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    """One without ``__init__.py`` is in no contract."""
+    folders = {path.parent for name in ("registry", "pages") for path in (ROOT / name).rglob("*.py")}
+    bare = {folder.name for folder in folders if not (folder / "__init__.py").exists()}
+    assert set() == bare
 
 
 def test_the_drawing_is_that_of_the_contract() -> None:
@@ -142,6 +152,15 @@ def strangers(page: str, found: set[str]) -> set[str]:
     """Keys that are not clearly this page's own: all but the form's begin with the name of their page."""
     others = tuple(f"{name}_" for name in KEYS_OF if name != page)
     return {key for key in found if key.startswith(others) or not (page == "edit" or key.startswith(f"{page}_"))}
+
+
+def test_every_page_is_looked_at() -> None:
+    """And what a page keeps in the session is named as its own."""
+    assert set(KEYS_OF) == {page.path for page in PAGES_OF_THE_MENU}
+    kept = {key: page.path for page in PAGES_OF_THE_MENU for key in page.keeps}
+    for key, page in kept.items():
+        code = "".join(path.read_text() for pattern in KEYS_OF[page] for path in (ROOT / "pages").glob(pattern))
+        assert f'= "{key}"' in code
 
 
 @pytest.mark.parametrize("page", KEYS_OF)

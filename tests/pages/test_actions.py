@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pages.ui.listing import intent
-from pages.ui.listing.actions import ACTIONS, DEACTIVATE, DELETE, Action, offered
+from pages.ui.listing.actions import DEACTIVATE, DELETE, ROW_ACTIONS, RowAction, offered
 from pages.ui.listing.table import chosen_action
 from registry import Registry
 from registry.records import Status
@@ -65,7 +65,7 @@ def test_every_menu_entry_has_its_action(status: Status, is_default: bool) -> No
     """The menu hands back its label: each label names exactly one action."""
     for action in offered(status, is_default):
         assert chosen_action(action.menu_label) is action
-    assert len({action.menu_label for action in ACTIONS}) == len(ACTIONS)
+    assert len({action.menu_label for action in ROW_ACTIONS}) == len(ROW_ACTIONS)
 
 
 def test_edit_opens_the_form(dashboard: Dashboard, reg: Registry) -> None:
@@ -134,7 +134,7 @@ def test_deprecating_instead(dashboard: Dashboard, reg: Registry) -> None:
 
 
 @pytest.mark.parametrize("action", [DEACTIVATE, DELETE])
-def test_cancelling_does_nothing(dashboard: Dashboard, reg: Registry, action: Action) -> None:
+def test_cancelling_does_nothing(dashboard: Dashboard, reg: Registry, action: RowAction) -> None:
     """Cancel closes the question for good, and leaves everything as it was."""
     model = created(reg, generation(name="M"))
     bound(reg, model)
@@ -262,7 +262,7 @@ def test_a_default_can_be_given_up(dashboard: Dashboard, reg: Registry) -> None:
     assert "No models yet" in dashboard.text
 
 
-@pytest.mark.parametrize("action", [action.id for action in ACTIONS])
+@pytest.mark.parametrize("action", [action.id for action in ROW_ACTIONS])
 def test_a_model_that_is_gone_meanwhile(dashboard: Dashboard, reg: Registry, action: str) -> None:
     """Acting on a model that somebody else deleted says so, once."""
     model, _ = created(reg, generation()), created(reg, generation())

@@ -180,7 +180,7 @@ def test_signing_out_ends_every_copy_of_a_sign_in(
     assert [True] == left
     claims["groups"] = ["staff"]
     with pytest.raises(SignedOutError) as refused:
-        current.sign_in()
+        current.signed_in()
     assert refused.value.title == "You are signed out"
     claims["iat"] += 1
-    assert current.sign_in().actor.role is Role.VIEWER
+    assert current.signed_in().actor.role is Role.VIEWER

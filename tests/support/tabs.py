@@ -43,7 +43,7 @@ class Tab:
     def sent_to(self) -> str | None:
         return next((each.auth_redirect.url for each in self.messages if each.HasField("auth_redirect")), None)
 
-    async def run(self, page: str = "", state: int = 0) -> None:
+    async def run(self, page: str = "models", state: int = 0) -> None:
         """Have the page run, and wait until it has.
 
         Args:

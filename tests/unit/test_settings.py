@@ -117,11 +117,14 @@ def test_changed_settings_are_checked_too() -> None:
 
 
 def test_settings_do_not_change() -> None:
-    """Not even their copies."""
+    """Not even their copies; what was to be set is not repeated."""
     settings = Settings()
-    assert settings is copy.copy(settings) is copy.deepcopy(settings)
-    with pytest.raises(ValueError, match="frozen"):
-        settings.auth = "proxy"  # type: ignore[misc]  # the point
+    assert settings is copy.copy(settings) is copy.deepcopy(settings) is settings.model_copy()
+    with pytest.raises(AttributeError, match=r"^litellm_api_key cannot be set: .*replace\(\)\.$"):
+        settings.litellm_api_key = "hidden"  # type: ignore[misc]  # the point
+    assert "oidc" == settings.model_copy(update={"auth": "oidc"}).auth != settings.auth
+    with pytest.raises(SettingsError, match="REGISTRY_AUTH"):
+        settings.model_copy(update={"auth": "nonsense"})
 
 
 @pytest.mark.parametrize("environ", [42, "x", [("REGISTRY_AUTH", "local")], pd.NA], ids=repr)

@@ -8,7 +8,7 @@ from registry.records import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class RowAction:
     """An action on one model. ``status`` is the status that it sets."""
 
     id: str
@@ -21,18 +21,18 @@ class Action:
         return f":material/{self.icon}: {self.label}"
 
 
-EDIT = Action("edit", "Edit", "edit")
-TEST = Action("test", "Test", "network_check")
-DEFAULT = Action("default", "Set as default", "star")
-ACTIVATE = Action("activate", "Activate", "check_circle", Status.ACTIVE)
-DEACTIVATE = Action("deactivate", "Deactivate", "block", Status.INACTIVE)
-DEPRECATE = Action("deprecate", "Deprecate", "hourglass_bottom", Status.DEPRECATED)
-DELETE = Action("delete", "Delete", "delete")
+EDIT = RowAction("edit", "Edit", "edit")
+TEST = RowAction("test", "Test", "network_check")
+DEFAULT = RowAction("default", "Set as default", "star")
+ACTIVATE = RowAction("activate", "Activate", "check_circle", Status.ACTIVE)
+DEACTIVATE = RowAction("deactivate", "Deactivate", "block", Status.INACTIVE)
+DEPRECATE = RowAction("deprecate", "Deprecate", "hourglass_bottom", Status.DEPRECATED)
+DELETE = RowAction("delete", "Delete", "delete")
 
-ACTIONS = (EDIT, TEST, DEFAULT, ACTIVATE, DEACTIVATE, DEPRECATE, DELETE)
+ROW_ACTIONS = (EDIT, TEST, DEFAULT, ACTIVATE, DEACTIVATE, DEPRECATE, DELETE)
 
 
-def offered(status: Status | str, is_default: bool, is_readable: bool = True) -> list[Action]:
+def offered(status: Status | str, is_default: bool, is_readable: bool = True) -> list[RowAction]:
     """The actions that are possible for a model in this state. A default must be replaced before it can be retired."""
     if not is_readable:
         return [EDIT, DELETE]

@@ -18,7 +18,7 @@ from registry.records import KnowledgeBase, Model, Status, TestResult
 from pages.ui import result, routes, tables
 from pages.ui.feedback import errors_shown, flash_saved, plain
 from pages.ui.listing import actions, deletion, intent
-from pages.ui.listing.actions import Action
+from pages.ui.listing.actions import RowAction
 from pages.ui.listing.table import TABLE
 from pages.ui.session import registry
 from pages.ui.sitemap import EDIT
@@ -30,7 +30,7 @@ def show(reg: Registry) -> None:
     if intent.INTENT not in st.session_state:
         return
     name, id = st.session_state[intent.INTENT]
-    action = next(action for action in actions.ACTIONS if action.id == name)
+    action = next(action for action in actions.ROW_ACTIONS if action.id == name)
     try:
         model = reg.models.get(id)
     except StoredValueError as error:
@@ -53,7 +53,7 @@ def show(reg: Registry) -> None:
         _set_status(reg, model, action.status)
 
 
-def _unreadable(reg: Registry, action: Action, id: str, error: StoredValueError) -> None:
+def _unreadable(reg: Registry, action: RowAction, id: str, error: StoredValueError) -> None:
     """An unreadable model can only be deleted; its row in the list is enough for that."""
     row = next((row for row in reg.models.overview() if row.id == id), None)
     if action is actions.DELETE and row is not None:

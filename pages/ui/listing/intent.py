@@ -9,14 +9,14 @@ from registry.records import KnowledgeBase
 
 from pages.ui import tables
 from pages.ui.feedback import flash_saved, plain
-from pages.ui.listing.actions import Action
+from pages.ui.listing.actions import RowAction
 from pages.ui.listing.table import TABLE
 
 INTENT = "models_intent"
 RESULT = "models_test_result"
 
 
-def start(action: Action, id: str) -> None:
+def start(action: RowAction, id: str) -> None:
     """Request an action on a model; `dialogs.show` runs it."""
     end()
     st.session_state[INTENT] = (action.id, id)

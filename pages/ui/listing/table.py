@@ -15,7 +15,7 @@ from registry.catalog.providers import provider_label
 from registry.records import ModelSummary, Status
 
 from pages.ui import tables
-from pages.ui.listing.actions import ACTIONS, Action, offered
+from pages.ui.listing.actions import ROW_ACTIONS, RowAction, offered
 from pages.ui.words import (
     PROXY_COLORS,
     STATE_COLORS,
@@ -37,7 +37,7 @@ _STATE = ("status", "api_key", "used_by", "test", "proxy")
 
 
 def models_table(
-    rows: Sequence[ModelSummary], on_menu: Callable[[Action, str], None] | None, *, with_proxy: bool
+    rows: Sequence[ModelSummary], on_menu: Callable[[RowAction, str], None] | None, *, with_proxy: bool
 ) -> list[ModelSummary]:
     """Draw the table and return the selected rows.
 
@@ -57,7 +57,7 @@ def offered_table(rows: Sequence[ModelSummary]) -> None:
     st.dataframe(key=f"{TABLE}_offered", **_options(rows, ["menu", *_STATE], {}))
 
 
-def _menu(ids: Sequence[str], on_menu: Callable[[Action, str], None]) -> Any:
+def _menu(ids: Sequence[str], on_menu: Callable[[RowAction, str], None]) -> Any:
     """The column of the rows' menus. A choice applies to the model drawn in that row."""
     key = tables.key_of("models_menu", ids)
 
@@ -68,9 +68,9 @@ def _menu(ids: Sequence[str], on_menu: Callable[[Action, str], None]) -> Any:
     return st.column_config.ButtonColumn("", width=36, type="tertiary", key=key, on_click=choose)
 
 
-def chosen_action(label: str) -> Action:
+def chosen_action(label: str) -> RowAction:
     """The action of a label in the row menu."""
-    return next(action for action in ACTIONS if action.menu_label == label)
+    return next(action for action in ROW_ACTIONS if action.menu_label == label)
 
 
 def _arrow(rows: Sequence[ModelSummary], tests: Sequence[str | None]) -> pa.Table:

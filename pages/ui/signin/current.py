@@ -25,7 +25,7 @@ from pages.ui.signin.startup import passes
 _OPENED = "opened_at"
 
 
-def sign_in() -> SignIn:
+def signed_in() -> SignIn:
     """Who is signed in, and how.
 
     Raises:
@@ -43,8 +43,8 @@ def sign_in() -> SignIn:
 
 
 def actor() -> Actor:
-    """Who is signed in; raises as `sign_in`."""
-    return sign_in().actor
+    """Who is signed in; raises as `signed_in`."""
+    return signed_in().actor
 
 
 def is_signed_in(settings: Settings, connection: HTTPConnection) -> bool:
@@ -63,11 +63,10 @@ def sign_out() -> None:
     """End the sign-in, in every tab and copy of its cookie, and redirect to where the cookie is deleted."""
     settings = Settings.from_env()
     spent = passes(settings).spent
-    with suppress(
-        SignInError, SettingsError
-    ):  # it has ended already; or no folder can store this, and only the cookie is deleted
+    # it has ended already; or no folder can store this, and only the cookie is deleted
+    with suppress(SignInError, SettingsError):
         if settings.auth == "local":
-            spent.add(sign_in().id)
+            spent.add(signed_in().id)
         elif settings.auth == "oidc":
             spent.add(identity.claimed_id(evidence(settings.auth)))  # also of a user without a role
     st.logout()  # the authenticating proxy ends its sign-ins itself
@@ -83,7 +82,7 @@ def evidence(auth: str) -> Mapping[str, Any]:
 
 
 def _sign_in(settings: Settings, seen: Mapping[str, Any]) -> SignIn:
-    """The sign-in of this evidence; raises as `sign_in`."""
+    """The sign-in of this evidence; raises as `signed_in`."""
     ours = passes(settings)
     if settings.auth == "local":
         found = identity.from_cookies(settings, ours, seen)

@@ -128,7 +128,7 @@ def routes(settings: Settings, passes: Passes) -> Sequence[BaseRoute]:
 
     async def start(request: Request) -> Response:
         # not by a page, whose redirect would make the browser's Back lead here again
-        return RedirectResponse(f"{MODELS.path}?{request.url.query}".rstrip("?"), 307)
+        return RedirectResponse(MODELS.path + (f"?{request.url.query}" if request.url.query else ""), 307)
 
     async def sign_in(request: Request) -> Response:
         actor = passes.redeem(request.query_params.get("token", ""))

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 
 import streamlit as st
-from registry import Actor, Role
+from registry import Actor, Role, Settings
 from registry.keys.passes import LINK_MINUTES
 from streamlit.errors import StreamlitPageNotFoundError
 
 from pages.ui import routes
 from pages.ui.feedback import plain
-from pages.ui.signin import startup
+from pages.ui.signin import current, startup
 from pages.ui.signin.identity import NoRoleError, SignInError
 
 VIA = {"local": "link from the console", "oidc": "company account", "proxy": "authenticating proxy"}
 
 
-def draw(error: SignInError, auth: str, sign_out: Callable[[], None]) -> None:
-    """Draw the page without a usable sign-in. ``sign_out`` ends the sign-in of a user without a role."""
+def draw(error: SignInError) -> None:
+    """Draw the page without a usable sign-in."""
+    auth = Settings.from_env().auth
     st.title(plain(error.title), anchor=False)
     st.markdown(plain(error.message))
     if auth == "local":
@@ -32,7 +32,7 @@ def draw(error: SignInError, auth: str, sign_out: Callable[[], None]) -> None:
     elif auth == "oidc" and not isinstance(error, NoRoleError):
         st.button("Sign in", type="primary", icon=":material/login:", on_click=_sign_in)
     else:
-        st.button("Sign out", icon=":material/logout:", on_click=sign_out)
+        st.button("Sign out", icon=":material/logout:", on_click=current.sign_out)
 
 
 def draw_forbidden(role: Role) -> None:

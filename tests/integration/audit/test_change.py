@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import delete, insert, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.orm import Session, aliased
 
 from registry import Registry, errors
 from registry.audit.change import Target, changing
@@ -48,6 +48,16 @@ CHANGES: dict[str, Write] = {
     "bulk insert": lambda session, row: session.execute(
         insert(KnowledgeBaseRow), [{"id": "new", "name": "New", "updated_at": row.updated_at}]
     ),
+    "with a common table expression": lambda session, row: session.execute(
+        delete(BindingRow).where(BindingRow.model_ref.in_(select(select(ModelRow.id).cte("chosen").c.id)))
+    ),
+    "after a comment": lambda session, _: session.execute(text("/* why */ -- and how\nDELETE FROM bindings")),
+    "under another name": lambda session, _: session.execute(
+        update(other := aliased(ModelRow)).values(name="Renamed").where(other.id.is_not(None))
+    ),
+    "an assignment behind a subselect": lambda session, _: session.execute(
+        text("UPDATE models SET api_key = (SELECT id FROM models m WHERE m.id = models.id), name = 'x'")
+    ),
     "in SQL": lambda session, _: session.execute(text("update bindings set model_id = model_id")),
 }
 
@@ -70,6 +80,19 @@ def test_a_change_without_an_entry_does_not_commit(reg: Registry, model: str, wh
     before = _all_that_is(reg)
     with pytest.raises(UnloggedError), changing(reg._store, ADMIN) as change:
         CHANGES[what](change.session, change.session.get_one(ModelRow, model))
+    assert before == _all_that_is(reg)
+
+
+def _rename_and_commit(session: Session, model: str) -> None:
+    session.get_one(ModelRow, model).name = "Renamed"
+    session.commit()
+
+
+def test_a_commit_in_between_is_refused_alike(reg: Registry, model: str) -> None:
+    """Code that ends the transaction itself cannot leave its entry for later."""
+    before = _all_that_is(reg)
+    with pytest.raises(UnloggedError), changing(reg._store, ADMIN) as change:
+        _rename_and_commit(change.session, model)
     assert before == _all_that_is(reg)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from registry import Registry, errors
 from registry.records import ModelType
@@ -339,3 +340,19 @@ def test_bases_are_searched_as_text(reg: Registry, search: str, expected: list[s
     for id in ("kb_1", "o'kb"):
         reg.knowledge_bases.bind(id, name=name("Base"), actor=ADMIN)
     assert expected == [base.id for base in reg.knowledge_bases.find(search=search)]
+
+
+def test_a_contract_that_was_edited_is_put_right_by_indexing_again(reg: Registry, raw: Engine) -> None:
+    """As its error advises: bound to the same model once more, which the log names as another contract."""
+    model = created(reg, embedding(name="Vectors"))
+    base = reg.knowledge_bases.bind("kb", name="Base", embedding=model.id, actor=ADMIN)
+    with raw.begin() as connection:
+        connection.execute(text("UPDATE knowledge_bases SET contract = '{\"dimensions\": 7}'"))
+    with pytest.raises(errors.ContractError, match="reindexed=True"):
+        reg.knowledge_bases.bind("kb", embedding=model.id, actor=ADMIN)
+    again = reg.knowledge_bases.bind("kb", embedding=model.id, reindexed=True, actor=ADMIN)
+    assert again == reg.knowledge_bases.bind("kb", embedding=model.id, actor=ADMIN)
+    assert (base.embedding, ["contract"]) == (
+        again.embedding,
+        [change.field for change in reg.audit.find().entries[0].changes],
+    )

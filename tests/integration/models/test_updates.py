@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from registry import Model, ModelUpdate, Registry, errors
 from tests.support.factories import ADMIN, CANARY, azure, created, embedding, generation, ner, ollama
@@ -166,3 +167,17 @@ def test_changing_the_provider_drops_what_the_old_one_needed(reg: Registry) -> N
     model = created(reg, azure())
     edited = _update(reg, model, provider="openai", api_endpoint=None, api_key=CANARY)
     assert (edited.provider, dict(edited.connection)) == ("openai", {})
+
+
+@pytest.mark.parametrize(
+    "edit", ['config = \'{"context_window": 8192, "max_output_tokens": 1024}\'', "name_key = 'another'"]
+)
+def test_a_row_of_before_is_saved_without_a_change(reg: Registry, raw: Engine, edit: str) -> None:
+    """One that lacks parameters, as of a version before them, or whose name was edited: nothing is written."""
+    model = created(reg, generation(name="Old"))
+    with raw.begin() as connection:
+        connection.execute(text(f"UPDATE models SET {edit}"))
+    before, entries = reg.models.get(model.id), reg.audit.find()
+    saved = reg.models.update(model.id, {"name": "Old"}, version=1, actor=ADMIN)
+    assert (before, entries) == (saved, reg.audit.find())
+    assert reg.audit.verify().ok
