@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,18 +12,10 @@ from pydantic import SecretStr
 from registry.catalog import specs
 from registry.records import ModelType, TestResult
 
-_process_key = secrets.token_bytes(32)
-
 
 def mode_of(type: ModelType | str) -> str:
     """LiteLLM's mode of a model type: ``embedding`` or ``chat``."""
     return "embedding" if type == ModelType.EMBEDDING else "chat"
-
-
-def digest(*values: object) -> str:
-    """A keyed digest, to compare values within this process without revealing them."""
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hmac.digest(_process_key, text.encode(), "sha256").hex()
 
 
 def seal(result: TestResult, fields: Mapping[str, Any], key: SecretStr | None) -> TestResult:
@@ -46,4 +36,4 @@ def _seal(result: TestResult, fields: Mapping[str, Any], key: SecretStr | None) 
     if "dimensions" in result.details:
         parts.setdefault("config.dimensions", result.details["dimensions"])
     outcome = (result.ok, result.stage, result.kind, result.message, result.latency_ms, result.details, result.at)
-    return digest(parts, key.get_secret_value() if key else None, outcome)
+    return specs.digest(parts, key.get_secret_value() if key else None, outcome)

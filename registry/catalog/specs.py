@@ -7,7 +7,10 @@ checks a whole model.
 
 from __future__ import annotations
 
+import hmac
+import json
 import re
+import secrets
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +37,7 @@ from registry.records import ModelType, Status
 from registry.secrecy import Unpickled, forgetful
 
 MAX_NAME = 255
+_process_key = secrets.token_bytes(32)
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -336,6 +340,12 @@ def called(fields: Mapping[str, Any]) -> dict[str, Any]:
     if kind in _LIMITS:
         parts[_LIMITS[kind]] = min(MOST_TOKENS, parts.get(_LIMITS[kind], MOST_TOKENS))
     return parts
+
+
+def digest(*values: object) -> str:
+    """A keyed digest, to compare values within this process without revealing them."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hmac.digest(_process_key, text.encode(), "sha256").hex()
 
 
 def _field(name: str, info: FieldInfo) -> ConfigField:

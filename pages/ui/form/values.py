@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any
 
 from registry.catalog import specs
@@ -16,8 +13,6 @@ from registry.records import ModelType, Status
 
 from pages.ui.form import paths
 from pages.ui.form.draft import Form
-
-_process_key = secrets.token_bytes(32)
 
 
 def sent(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
@@ -43,14 +38,13 @@ def sent(form: Form, kind: ModelType, provider: Provider) -> dict[str, Any]:
     return found
 
 
-def mark(kind: ModelType, sent: Mapping[str, Any]) -> str:
+def mark(kind: ModelType, values: Mapping[str, Any]) -> str:
     """A digest of the call that a test of these values makes, including the key; equal calls have equal digests.
 
     It is keyed, so that guesses cannot be checked.
     """
-    called = specs.called(specs.flat({**sent, "type": kind}))
-    text = json.dumps([called, sent.get("api_key", ["as saved"])], sort_keys=True, default=str)
-    return blake2b(text.encode(), key=_process_key, digest_size=16).hexdigest()
+    called = specs.called(specs.flat({**values, "type": kind}))
+    return specs.digest(called, values.get("api_key", ["as saved"]))
 
 
 def known(form: Form, kind: ModelType, provider: Provider) -> Mapping[str, Any]:
