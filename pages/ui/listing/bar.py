@@ -86,7 +86,7 @@ def _news(reg: Registry, row: ModelSummary) -> str:
 
 def _last_test(row: ModelSummary) -> str:
     if row.test_at is None or row.test_ms is None:
-        return "Its connection has not been tested yet."
+        return "Its connection was not tested yet."
     mark = WORKS if row.test_ok else FAILS
     before = "" if row.test_is_current else ", before its last change"
     return f"{mark}] Tested {ago(row.test_at)}{before}: {plain(row.test_message or '')} ({duration(row.test_ms)})"
