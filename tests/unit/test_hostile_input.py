@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from registry import errors
 from registry.catalog import validation
+from registry.catalog.arguments import ModelFilter
 from registry.catalog.egress import Policy
 from registry.catalog.endpoints import parse_endpoint
 from registry.catalog.providers import PROVIDERS
@@ -120,6 +122,7 @@ def model(random: Random) -> dict[str, Any]:
     return spec
 
 
+FILTERS = [field.name for field in fields(ModelFilter)]
 POLICY = Policy(deny=("*.internal", "10.1.0.0/16"))
 TARGETS: dict[str, tuple[Callable[[Random], Any], Callable[[Any], object], type[Exception]]] = {
     "a model to register": (model, validation.parse_create, errors.InvalidModelError),
@@ -128,10 +131,14 @@ TARGETS: dict[str, tuple[Callable[[Random], Any], Callable[[Any], object], type[
     "the outbound policy": (endpoint, POLICY.check, errors.UnsafeEndpointError),
     "filters": (
         lambda random: [str(value(random)) for _ in range(4)],
-        lambda texts: rows.matching(*texts),
+        lambda texts: rows.matching(ModelFilter(**dict(zip(FILTERS, texts, strict=True)))),
         errors.InvalidInputError,
     ),
-    "a search": (lambda random: str(value(random)), lambda text: rows.matching(None, text, None, text), ValueError),
+    "a search": (
+        lambda random: str(value(random)),
+        lambda text: rows.matching(ModelFilter(provider=text, search=text)),
+        ValueError,
+    ),
     "an origin": (
         lambda random: (random.choice([*PROVIDERS, "?"]), endpoint(random)),
         lambda pair: rows.origin_of(*pair),
