@@ -76,7 +76,7 @@ def lasting(_lasting: Server, lasting_url: str) -> Iterator[Server]:
 
 @pytest.fixture
 def environment(store_url: str) -> dict[str, str]:
-    """What the server is told: the store of `reg`."""
+    """The server's settings: the store of `reg`."""
     return {"REGISTRY_DATABASE_URL": store_url, "REGISTRY_FERNET_KEYS": KEY_A}
 
 

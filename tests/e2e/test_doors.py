@@ -88,7 +88,7 @@ def test_other_origins_and_names_are_refused(started: Callable[..., Server], env
 
 
 def test_other_machines_are_refused(started: Callable[..., Server], environment: dict[str, str]) -> None:
-    """Even where somebody has a server of another kind listen on all addresses, it answers none but its own machine."""
+    """Even if the server is set to listen on all addresses, it answers only its own machine."""
     address = _own_address()
     running = started(environment, ("-m", "uvicorn", "app:app", "--host", "0.0.0.0"))  # noqa: S104  # what must not be
     assert healthy(running)
@@ -119,7 +119,7 @@ def _few_files() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_few_files")
 def test_a_flood_of_tabs_keeps_nobody_out(started: Callable[..., Server], environment: dict[str, str]) -> None:
-    """500 tabs without a sign-in, which do nothing: the first ones are sent away, and a newcomer and somebody who is
+    """500 tabs without a sign-in, which do nothing: the first ones are sent away, and a newcomer and a user who is
     signed in are served; who was signed in before stays."""
     running = started(environment)
     done(_flood(running, 500))
@@ -180,7 +180,7 @@ def test_a_tab_that_was_sent_away_stays_away(
     ],
 )
 def test_what_browsers_may_send(lasting: Server, signed_in: bool, size: int, is_taken: bool) -> None:
-    """2 MB at once, so that a long paste is told at its field; without a sign-in 64 KB."""
+    """2 MB at once, so that a long paste gets a message at its field; without a sign-in 64 KB."""
 
     async def send() -> bool:
         async with tab(lasting, signed_in=signed_in) as each:

@@ -192,7 +192,7 @@ def test_a_key_never_comes_back(visitor: Visitor, reg: Registry) -> None:
 
 
 def test_a_question_about_a_model_that_is_gone(visitor: Visitor, reg: Registry) -> None:
-    """A model that somebody deletes while the question about it is open: the question says so."""
+    """A model that another administrator deletes while the question about it is open: the question says so."""
     model = created(reg, generation(name="Short-lived"))
     for name in ("Heir one", "Heir two"):
         created(reg, generation(name=name))
@@ -293,7 +293,7 @@ def test_two_administrators_at_once(
     environment: dict[str, str],
     reg: Registry,
 ) -> None:
-    """Who saves second is told, loses nothing of what the first one did, and goes on from there."""
+    """The second to save sees a message, loses nothing of what the first one did, and goes on from there."""
     model = created(reg, embedding(name="Shared"))
     running = started(environment)
     one, two = visitors(running), visitors(running)

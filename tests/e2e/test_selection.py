@@ -74,7 +74,7 @@ def test_another_filter_selects_no_other_model(several: Visitor) -> None:
 
 
 def test_a_click_before_the_list_has_followed(several: Visitor) -> None:
-    """Whoever filters and clicks on a row of the list that is still shown selects that model, or nothing."""
+    """A user who filters and clicks on a row of the list that is still shown selects that model, or nothing."""
     page = several.page
     several.tick("GPT-4.1")
     for text in ("4o", "", "llama", "", "gpt", ""):

@@ -153,7 +153,7 @@ def assert_nobody_else_signs_out(visitor: Visitor, neighbour: Neighbour) -> None
 
 
 def with_the_same_cookies(visitor: Visitor, visitors: Callable[..., Visitor], running: Server) -> Visitor:
-    """Another browser, into which somebody copied this one's cookies."""
+    """Another browser, into which this one's cookies were copied."""
     copied = visitors(running, None)
     copied.url = visitor.url
     copied.page.context.add_cookies(visitor.page.context.cookies())  # type: ignore[arg-type]  # as they come out
@@ -295,8 +295,8 @@ def forget_provider(visitor: Visitor, issuer: str) -> None:
 def test_people_sign_in_at_the_provider(
     company: Server, visitors: Callable[..., Visitor], issuer: str, neighbour: Neighbour
 ) -> None:
-    """Each gets the role of their groups; a group without a role is told so; whoever signs out is out, in every tab
-    and with every copy of the cookie."""
+    """Each gets the role of their groups; without one they see that; after signing out they are out, in every tab and
+    with every copy of the cookie."""
     alice = visitors(company, None)
     sign_in_at_provider(alice, issuer, "alice")
     expect(alice.page.get_by_text("alice@\u2060example.com")).to_be_visible()
@@ -342,7 +342,7 @@ def test_somebody_in_many_groups_signs_in(company: Server, visitors: Callable[..
 
 
 def test_headers_are_nothing_to_oidc(company: Server, visitors: Callable[..., Visitor]) -> None:
-    """Whoever sends the headers of a proxy where people sign in at a provider is nobody."""
+    """Headers of an authenticating proxy sign nobody in where people sign in at a provider."""
     visitor = visitors(company, None)
     claimed = {"X-Forwarded-Email": "alice@example.com", "X-Forwarded-Groups": "registry-admins"}
     with header_proxy(company.port, claimed) as address:

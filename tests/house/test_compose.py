@@ -1,4 +1,4 @@
-"""What can be told of the containers without an engine that runs them: compose.yaml, Dockerfile and what they name."""
+"""What can be checked of the containers without running them: compose.yaml, Dockerfile and what they name."""
 
 from __future__ import annotations
 

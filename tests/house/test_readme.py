@@ -1,4 +1,4 @@
-"""What the documentation shows works as it is shown."""
+"""The documentation's examples and figures are true."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_the_documented_check_agrees_with_the_library(log: Path) -> None:
-    """The hash rule, as docs/audit.md tells it, is enough to check a log."""
+    """The hash rule, as docs/audit.md states it, is enough to check a log."""
     (script,) = blocks("docs/audit.md", "python")
     done = run(script, log)
     assert (done.stdout, done.stderr) == ("All 4 entries are as they were written.\n", "")

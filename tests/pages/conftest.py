@@ -49,7 +49,7 @@ def sign_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Actor | None], None]:
 def environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sign_in: Callable[[Actor | None], None]
 ) -> Iterator[Callable[..., None]]:
-    """Start the dashboard's server anew with these variables; its administrator is signed in."""
+    """Restart the dashboard's server with these variables; its administrator is signed in."""
     monkeypatch.setenv("REGISTRY_DATA_DIR", str(tmp_path / "data"))
     sign_in(LOCAL_ADMINISTRATOR)
 

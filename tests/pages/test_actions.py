@@ -264,7 +264,7 @@ def test_a_default_can_be_given_up(dashboard: Dashboard, reg: Registry) -> None:
 
 @pytest.mark.parametrize("action", [action.id for action in ROW_ACTIONS])
 def test_a_model_that_is_gone_meanwhile(dashboard: Dashboard, reg: Registry, action: str) -> None:
-    """Acting on a model that somebody else deleted says so, once."""
+    """Acting on a model that another user deleted says so, once."""
     model, _ = created(reg, generation()), created(reg, generation())
     dashboard.open()
     reg.models.delete(model.id, actor=ADMIN)
@@ -285,7 +285,7 @@ def test_a_model_that_is_gone_while_the_question_is_open(dashboard: Dashboard, r
 
 
 def test_setting_a_default_that_was_retired_meanwhile(dashboard: Dashboard, reg: Registry) -> None:
-    """What the library refuses is told as a sentence, and nothing changes."""
+    """What the library refuses is shown as a sentence, and nothing changes."""
     model = created(reg, generation(name="M", status="inactive"))
     _noted(dashboard, "default", model.id)
     assert dashboard.errors == ["“M” is inactive. Activate it before making it the default."]

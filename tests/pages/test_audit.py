@@ -36,7 +36,7 @@ def _targets(dashboard: Dashboard) -> list[str]:
 
 
 def test_newest_first(dashboard: Dashboard, reg: Registry) -> None:
-    """Each entry tells when, who, what, on what, and which fields changed from what to what; the newest comes first."""
+    """Each entry says when, who, what, on what, and which fields changed from what to what; the newest comes first."""
     model = created(reg, generation(name="Old name"))
     reg.models.update(model.id, {"name": "New name", "config": {"temperature": 0}}, version=1, actor=BOB)
     reg.models.set_status(model.id, "inactive", actor=BOB)
@@ -88,7 +88,7 @@ def test_what_changed_no_field_tells_what_came_of_it(proxied: Dashboard, fake_pr
 
 
 def test_of_keys_the_log_tells_a_fingerprint(dashboard: Dashboard, reg: Registry) -> None:
-    """Of a key the log tells its fingerprint; neither it nor its ciphertext goes to the browser."""
+    """Of a key the log has its fingerprint; neither it nor its ciphertext goes to the browser."""
     model = created(reg, generation(provider="ollama", model_id="x", api_key=CANARY))
     reg.models.update(model.id, {"api_key": None}, version=1, actor=ADMIN)
     dashboard.open("audit").select_row(0)
@@ -253,7 +253,7 @@ def test_names_are_text_not_markup(dashboard: Dashboard, reg: Registry) -> None:
 
 
 def test_everything_that_is_done_on_the_pages_is_told(dashboard: Dashboard, reg: Registry) -> None:
-    """Status, default, moving and deleting from the list stand in the log, under the name of whoever is signed in."""
+    """Status, default, moving and deleting from the list stand in the log, under the name of the signed-in user."""
     created(reg, generation(name="Heir"))
     bound(reg, created(reg, generation(name="M")), name="Contracts")
     dashboard.open().act("Heir", "Set as default").act("M", "Deprecate").act("M", "Delete").click("Move and delete")

@@ -82,7 +82,7 @@ OTHERS = ["10.0.0.5", "192.168.1.9", "203.0.113.9", "0.0.0.0", "fe80::1", "2001:
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 @pytest.mark.parametrize("address", OTHERS)
 def test_others_are_refused(kind: str, address: str) -> None:
-    """Any other address, and what is no address, is somebody else."""
+    """Any other address, and what is no address, is another machine."""
     assert not _let_in(_scope(kind, (address, 4711)))
 
 
@@ -108,7 +108,7 @@ def test_the_lifespan_is_no_caller() -> None:
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_where_people_sign_in_they_may_be_elsewhere(kind: str) -> None:
-    """With oidc and proxy, other machines and what forwards for them are answered; the sign-in tells who it is."""
+    """With oidc and proxy, other machines and what forwards for them are answered; the sign-in says who it is."""
     host = (b"host", b"registry.example.com")
     assert _let_in(_scope(kind, ELSEWHERE, host, b"x-forwarded-for"), OIDC)
     secret = (b"x-registry-proxy-secret", SECRET.encode())
@@ -162,13 +162,13 @@ OTHER_HOSTS = [
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 @pytest.mark.parametrize(("hosts", "is_let_in"), [(HOSTS, True), (OTHER_HOSTS, False)], ids=["ours", "others"])
 def test_names_that_it_is_served_under(kind: str, hosts: list[str], is_let_in: bool) -> None:
-    """This machine's own and the public ones; a name that somebody else points here is refused."""
+    """This machine's own and the public ones; a name that others point here is refused."""
     found = {host: _let_in(_scope(kind, HERE, (b"host", host.encode()))) for host in hosts}
     assert found == dict.fromkeys(hosts, is_let_in)
 
 
 def test_a_request_has_one_host() -> None:
-    """None, or a second one for whoever looks at the other, is refused."""
+    """None, or a second one, which another reader could take instead, is refused."""
     assert not _let_in(_scope("http", HERE, (b"host", b"localhost"), (b"host", b"evil.example")))
     assert not _let_in(_scope("http", HERE, headers=[]))
 
@@ -231,7 +231,7 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_no_origin_makes_the_server_ask_others(
     settings: Settings, host: str, lookups: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Streamlit takes what the doors let in as it is, and is not asked about the rest; with no Origin neither."""
+    """Streamlit takes what the doors let in unchanged, and is not asked about the rest; with no Origin neither."""
     hosts = config.get_options_for_section("server") | {"allowedHosts": allowed_hosts(settings)}
     monkeypatch.setattr(config, "get_option", lambda name: hosts[name.removeprefix("server.")])
     secret = (b"x-registry-proxy-secret", SECRET.encode())

@@ -91,7 +91,7 @@ def test_optional_values_can_be_cleared(dashboard: Dashboard, reg: Registry) -> 
 
 @pytest.mark.parametrize("path", ["config__context_window", "config__temperature", "config__timeout_seconds"])
 def test_an_emptied_parameter_is_a_fault(dashboard: Dashboard, reg: Registry, path: str) -> None:
-    """Emptying what cannot be empty is told at the field, not answered with the old value or a default."""
+    """Emptying what cannot be empty gives a message at the field, not answered with the old value or a default."""
     model = created(reg, generation(config={"temperature": 0.1, "timeout_seconds": 33}))
     dashboard.open("edit", id=model.id).put(**{path: None}).click("Save changes")
     assert list(dashboard.faults) == [path.replace("__", ".")]
@@ -217,7 +217,7 @@ def test_another_path_at_the_same_place_keeps_the_key(dashboard: Dashboard, reg:
 
 
 def test_a_stale_form_is_told_and_loaded_again(dashboard: Dashboard, reg: Registry) -> None:
-    """A change by somebody else is not overwritten: the form says so, and a button loads what is true now."""
+    """A change by another user is not overwritten: the form says so, and a button loads what is true now."""
     model = created(reg, generation(name="Before"))
     dashboard.open("edit", id=model.id).put(name="Mine", api_key=NEW_KEY)
     reg.models.update(model.id, {"name": "Theirs"}, version=model.version, actor=ADMIN)
@@ -232,7 +232,7 @@ def test_a_stale_form_is_told_and_loaded_again(dashboard: Dashboard, reg: Regist
 
 
 def test_a_model_that_is_deleted_meanwhile(dashboard: Dashboard, reg: Registry) -> None:
-    """Saving what somebody else deleted says so, and saves nothing."""
+    """Saving what another user deleted says so, and saves nothing."""
     model = created(reg, generation())
     dashboard.open("edit", id=model.id).put(name="Late")
     reg.models.delete(model.id, actor=ADMIN)
@@ -310,8 +310,8 @@ BROKEN: list[tuple[dict[str, Any], set[str]]] = [
 def test_a_contract_that_a_kb_came_to_depend_on_is_refused(
     dashboard: Dashboard, reg: Registry, values: dict[str, Any], at_fault: set[str]
 ) -> None:
-    """Where a KB was bound while the form was open, each field at fault is marked and is as it is saved again, so that
-    the rest of the edit can be saved."""
+    """Where a KB was bound while the form was open, each field at fault is marked and has its saved value again, so
+    that the rest of the edit can be saved."""
     model = created(reg, embedding(api_key=CANARY))
     dashboard.open("edit", id=model.id).put(**values, config__batch_size=8)
     bound(reg, model)

@@ -189,7 +189,7 @@ BAD_SETTINGS = [
 def test_a_bad_setting_is_named(
     store_url: str, environment: Callable[..., None], variables: dict[str, str], message: str
 ) -> None:
-    """A missing, short or well-known encryption key and a wrong address are told, but not what they hold."""
+    """A missing, short or well-known encryption key and a wrong address are reported, but not their values."""
     environment(**{"REGISTRY_DATABASE_URL": store_url, "REGISTRY_FERNET_KEYS": KEY_A, **variables})
     dashboard = Dashboard().open()
     assert dashboard.title == "The registry cannot be opened"

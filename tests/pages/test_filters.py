@@ -45,7 +45,7 @@ def found(dashboard: Dashboard) -> list[str]:
 
 @pytest.mark.parametrize("page", WHOLE)
 def test_a_link_holds_all_filters(dashboard: Dashboard, page: str) -> None:
-    """Each filter stands in the address, which opens the same view and stays as it is."""
+    """Each filter stands in the address, which opens the same view and does not change."""
     dashboard.open(page, **WHOLE[page])
     assert found(dashboard) == ["Azure writer"]
     assert dashboard.at.query_params == WHOLE[page]
@@ -130,7 +130,7 @@ def test_the_form_leads_back_to_the_list_as_it_was(dashboard: Dashboard, four: R
 
 
 def test_a_link_counts_more_than_what_is_remembered(dashboard: Dashboard) -> None:
-    """Whoever opens the list with a filter sees what that says, and nothing that they had filtered before."""
+    """A user who opens the list with a filter sees what that says, and nothing that they had filtered before."""
     dashboard.open(type="ner").open("audit").open(status="deprecated")
     assert (found(dashboard), dashboard.at.query_params) == (["Llama"], {"status": "deprecated"})
 

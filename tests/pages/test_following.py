@@ -1,4 +1,4 @@
-"""What the list of models tells of the LiteLLM proxy, and what is said when it does not follow a change."""
+"""What the list of models says of the LiteLLM proxy, and the message when it does not follow a change."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_one_model_is_synced_from_the_list(dashboard: Dashboard, reg: Registry, 
 
 
 def test_a_sync_that_fails_says_why(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
-    """An outage is told in a note that stays for a while, and the row stays as it is."""
+    """An outage is shown in a note that stays for a while, and the row does not change."""
     fake_proxy.stop()
     created(reg, generation(name="A"))
     dashboard.open().select_row(0).click("Sync with proxy")
@@ -103,7 +103,7 @@ CHANGES: dict[str, Callable[[Dashboard], Dashboard]] = {
 def test_a_change_that_the_proxy_does_not_follow(
     dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy, said: str
 ) -> None:
-    """It is saved, and said to be; a warning that stays for a while tells that the proxy does not follow, and why."""
+    """It is saved, and the page says so; a warning that stays says that the proxy does not follow, and why."""
     created(reg, generation(name="A"))
     fake_proxy.stop()
     (toast,) = CHANGES[said](dashboard).at.toast

@@ -14,7 +14,7 @@ from tests.support.factories import ADMIN, CANARY, azure, bound, created, embedd
 
 
 def test_every_column(dashboard: Dashboard, reg: Registry) -> None:
-    """A row tells whether it is the default, the name, type, provider, model id, status, key, KBs and last change."""
+    """A row says whether it is the default, the name, type, provider, model id, status, key, KBs and last change."""
     model = created(reg, embedding(name="Small", is_default=True))
     created(reg, ollama(name="Llama", status="deprecated"))
     for _ in range(2):
@@ -157,7 +157,7 @@ def test_columns_hold_no_secret(dashboard: Dashboard, reg: Registry) -> None:
 
 
 def test_the_list_is_always_current(dashboard: Dashboard, reg: Registry) -> None:
-    """What somebody else changes is there on the next run: nothing is cached."""
+    """What another user changes is there on the next run: nothing is cached."""
     model = created(reg, generation(name="Before"))
     assert dashboard.open().names == ["Before"]
     reg.models.update(model.id, {"name": "After"}, version=model.version, actor=ADMIN)

@@ -48,7 +48,7 @@ def test_a_proxy_in_step(dashboard: Dashboard, reg: Registry, fake_proxy: FakePr
 def test_what_is_not_ours_is_no_difference(
     dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy, number: int, said: str
 ) -> None:
-    """Where the proxy serves what the registry says, entries of others are told as what they are."""
+    """Where the proxy serves what the registry says, entries of others are shown as what they are."""
     created(reg)
     for each in range(number):
         fake_proxy.add(f"foreign {each}", f"db-{each}")
@@ -101,7 +101,7 @@ def test_one_difference_is_applied(dashboard: Dashboard, reg: Registry, fake_pro
 def test_a_foreign_entry_is_adopted_after_a_question(
     dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy
 ) -> None:
-    """Not before: “Cancel” leaves it as it is."""
+    """Not before: “Cancel” changes nothing."""
     model = created(reg, generation(name="Ours"))
     fake_proxy.add("foreign", f"db-{model.id}")
     dashboard.open("proxy").select_row(0).click("Adopt")
@@ -138,7 +138,7 @@ def test_an_open_question_asks_anew_who_is_there(
 
 
 def test_old_news_are_gone_when_one_comes_back(dashboard: Dashboard, reg: Registry, fake_proxy: FakeProxy) -> None:
-    """What a sync could not do is told until one leaves the page: by then it may be done."""
+    """What a sync could not do is shown until the user leaves the page: by then it may be done."""
     created(reg, generation(name="Unlucky"))
     fake_proxy._rows.clear()
     fake_proxy.faults = lambda _number, _method, path: Fault(500) if path == "/model/new" else None

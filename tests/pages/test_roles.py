@@ -196,7 +196,7 @@ def test_a_role_that_was_lowered_counts_at_once(dashboard: Dashboard, store: Reg
 def test_an_open_dialog_asks_anew_who_is_there(
     dashboard: Dashboard, store: Registry, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A dialog reruns without its page, which is as it was while somebody was signed in; the library is asked anew."""
+    """A dialog reruns without its page, which is as it was while the user was signed in; the library checks again."""
     sign_in(ADMIN)
     dashboard.open().act("In use", "Delete")
     held = session.registry()

@@ -113,7 +113,7 @@ def test_a_button_acts_on_the_model_that_it_was_drawn_for(three: Dashboard, reg:
 
 
 def test_leaving_the_page_ends_the_selection(three: Dashboard) -> None:
-    """Whoever comes back begins with nothing selected."""
+    """A user who comes back begins with nothing selected."""
     three.open("audit").open()
     assert selected(three) == ""
 

@@ -131,7 +131,7 @@ def test_a_public_host_may_be_redirected_to(options: dict[str, Any], monkeypatch
 def test_a_tab_that_stays_open_is_believed_for_so_long(
     sqlite_url: str, environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The authenticating proxy speaks when a tab is opened, and cannot take it back: hours later it is asked anew."""
+    """The authenticating proxy speaks when a tab is opened, and cannot take it back: hours later it is asked again."""
     secret = "x" * 16
     environment(
         REGISTRY_DATABASE_URL=sqlite_url,
@@ -162,7 +162,7 @@ def test_signing_out_ends_every_copy_of_a_sign_in(
     groups: list[str],
 ) -> None:
     """Streamlit's cookie is good for as long as its signature holds: what is remembered is the sign-in that it is of,
-    also of somebody who had no role then."""
+    also of a user who had no role then."""
     environment(
         REGISTRY_DATABASE_URL=sqlite_url,
         REGISTRY_FERNET_KEYS=KEY_A,

@@ -122,7 +122,7 @@ def test_the_first_of_too_many_is_sent_away() -> None:
 
 
 def test_who_has_gone_makes_room() -> None:
-    """As many as may stand open do, whoever stood there before."""
+    """As many as may be open are, whatever was open before."""
 
     async def scenario(app: SignedOut, behind: Streamlit) -> None:
         for _ in range(5):
@@ -205,7 +205,7 @@ def test_more_at_once_than_can_be_ended_are_refused() -> None:
     [(False, SIGNED_OUT_BYTES, True), (False, SIGNED_OUT_BYTES + 1, False), (True, SIGNED_OUT_BYTES + 1, True)],
 )
 def test_a_large_message_is_not_taken(signed_in: bool, size: int, is_taken: bool) -> None:
-    """Of somebody who is not signed in: Streamlit would keep it with the session."""
+    """Of a visitor who is not signed in: Streamlit would keep it with the session."""
 
     async def scenario(app: SignedOut, behind: Streamlit) -> None:
         each = Browser(signed_in=signed_in).open(app)

@@ -202,7 +202,7 @@ def test_dimensions_that_kbs_depend_on_are_not_offered(dashboard: Dashboard, reg
 
 
 def test_what_cannot_be_tested_is_said_at_its_field(form: Dashboard, server: Provider) -> None:
-    """Faults of the form are told as on saving, and nothing is sent."""
+    """Faults of the form are shown as on saving, and nothing is sent."""
     writer_form(form, server.url).put(name=" ", config__temperature=9.0).click("Test connection")
     assert set(form.faults) == {"name", "config.temperature"}
     assert form.errors == ["Not tested: 2 fields to correct above."]
@@ -414,7 +414,7 @@ def test_a_model_that_is_deleted_meanwhile(dashboard: Dashboard, reg: Registry, 
 
 
 def test_a_stopped_test_goes_on_where_it_was(dashboard: Dashboard, reg: Registry, three: list[Model]) -> None:
-    """What was found before somebody stopped it is kept; the rest is tested when asked for."""
+    """Results from before the stop are kept; the rest is tested when asked for."""
     dashboard.open()
     begun = batch.Batch({model.id: model.name for model in three}, is_wanted=False)
     begun.outcomes[three[0].id] = batch._Outcome(True, "It works.", 12)

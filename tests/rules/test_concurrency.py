@@ -44,7 +44,7 @@ def crowd(settings: Settings, connect: Callable[[Settings], Registry]) -> list[R
 
 
 def test_there_is_always_exactly_one_default(reg: Registry, settings: Settings) -> None:
-    """16 threads in 4 processes set the default: no call fails, and whoever looks sees one, never two or none."""
+    """16 threads in 4 processes set the default: no call fails, and every reader sees one, never two or none."""
     created(reg, generation(is_default=True))
     result = hammer_defaults(settings, SECONDS)
     assert {} == result.errors
@@ -113,7 +113,7 @@ def test_the_audit_log_has_no_gap_when_many_write(reg: Registry, crowd: list[Reg
 
 
 def test_several_may_set_up_one_store(empty_url: str) -> None:
-    """Whoever comes second finds it done."""
+    """The second caller finds it done."""
     stores = [Store(empty_url) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(Store.setup, stores))

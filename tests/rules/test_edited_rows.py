@@ -33,7 +33,7 @@ GARBAGE: dict[str, tuple[str, ...]] = {
 }
 TABLES = [name for name in Base.metadata.tables if name != AuditRow.__tablename__]
 COLUMNS = [column for name in TABLES for column in Base.metadata.tables[name].columns]
-HEALTHY = {  # what in each table must stay as it is
+HEALTHY = {  # what in each table must not change
     "models": "id = '{model}'",
     "model_states": "model_id = '{model}'",
     "defaults": "type = 'embedding'",
@@ -90,7 +90,7 @@ def garbage(column: Column[Any]) -> tuple[str, ...]:
 
 
 def edit(raw: Engine, scene: Scene, column: Column[Any], value: str) -> bool:
-    """Put something into a column of all rows but the healthy ones, and tell whether the database took it."""
+    """Put something into a column of all rows but the healthy ones, and return whether the database accepted it."""
     table, where = column.table.name, HEALTHY[column.table.name].format(model=scene.healthy.id, base=scene.base.id)
     with raw.connect() as connection:
         if connection.dialect.name == "sqlite":
@@ -219,8 +219,8 @@ CASES = [(column, value) for column, values in UNUSABLE.items() for value in val
 
 @pytest.mark.parametrize(("column", "value"), CASES, ids=[f"{column}={value}" for column, value in CASES])
 def test_a_model_that_cannot_be_read_says_so(scene: Scene, raw: Engine, column: str, value: str) -> None:
-    """The list still has it; whoever wants to use or change it is told what to do, and the proxy is not. It can be
-    deleted, and its name is free again."""
+    """The list still has it; using or changing it raises an error that says what to do, and sends nothing to the
+    proxy. It can be deleted, and its name is free again."""
     reg, id = scene.reg, scene.edited.id
     assert edit(raw, scene, Base.metadata.tables["models"].columns[column], value)
     rows = {row.name: row.is_readable for row in reg.models.overview()}

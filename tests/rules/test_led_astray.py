@@ -80,7 +80,7 @@ def _tested(handle: Registry, id: str) -> Pairs:
 
 
 def pairs(settings: Settings, actor: Actor, ids: list[str], connect: Callable[[Settings], Registry]) -> Iterator[Any]:
-    """All that an actor gets by testing, listing and resolving, and what the proxy is told by a sync."""
+    """All that an actor gets by testing, listing and resolving, and what a sync sends to the proxy."""
     handle = connect(settings).acting_as(actor)
     for id in ids:
         for call in (_tested, _listed, _resolve):

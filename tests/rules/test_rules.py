@@ -65,7 +65,7 @@ def _furnish(reg: Registry) -> None:
 
 @pytest.mark.parametrize("case", list(FORBIDDEN))
 def test_the_database_refuses_what_the_rules_forbid(reg: Registry, enforced: Engine, broken: Broken, case: str) -> None:
-    """One default a type, active and of that type; a used model stays: also for whoever writes past the library."""
+    """One default a type, active and of that type; a used model stays: also for SQL past the library."""
     _furnish(reg)
     statement, _, _ = FORBIDDEN[case]
     with pytest.raises(IntegrityError), enforced.begin() as connection:
@@ -155,7 +155,7 @@ def _race_of_two_edits(one: Registry, other: Registry, monkeypatch: pytest.Monke
 def test_the_second_edit_of_a_version_is_refused_even_in_the_middle_of_the_first(
     reg: Registry, settings: Settings, connect: Any, broken: Broken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits for its turn, and is then told that the model has changed."""
+    """It waits for its turn, and then gets the error that the model has changed."""
     assert ("StaleVersionError", "First") == _race_of_two_edits(reg, connect(settings), monkeypatch)
     assert set() == broken()
 
@@ -208,7 +208,7 @@ def test_a_change_whose_entry_fails_does_not_happen(reg: Registry, raw: Engine, 
 def test_control_without_a_transaction_the_change_stays_unlogged(
     unguarded_reg: Registry, raw: Engine, change: str
 ) -> None:
-    """The control: without the common transaction the same failure leaves a change that the log does not tell."""
+    """The control: without the common transaction the same failure leaves a change that is not in the log."""
     _furnish(unguarded_reg)
     refuse_audit_entries(raw)
     before = _state(raw)

@@ -1,4 +1,4 @@
-"""A proxy that has drifted from its registry in every way at once, and harm that comes to whoever mends that."""
+"""A proxy that has drifted from its registry in every way at once, and faults that occur while that is mended."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 class Watch:
-    """Looks before each request whether every alias that was served still is, and does the harm it is told to.
+    """Looks before each request whether every alias that was served still is, and causes the test's fault.
 
     Attributes:
         gaps: the numbers of the requests before which an alias was not served, and the aliases.

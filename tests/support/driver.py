@@ -173,7 +173,7 @@ def path_of(key: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """Markdown as it is read."""
+    """Markdown as a reader sees it."""
     return _ESCAPED.sub(r"\1", text).replace("\u2060", "")
 
 

@@ -1,4 +1,4 @@
-"""A reverse proxy on loopback that adds headers, as an authenticating proxy does once it knows who somebody is."""
+"""A reverse proxy on loopback that adds headers, as an authenticating proxy does after the sign-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Providers on loopback for connection tests: they speak the wire formats that LiteLLM expects, or fail as told."""
+"""Providers on loopback for connection tests: they speak the wire formats that LiteLLM expects, or fail as asked."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def by_an_ordinary_client(argument: Argument, say: Say) -> None:
 
 
 def unscrubbed(argument: Argument, say: Say) -> None:
-    """What is answered is shown as it is."""
+    """A response is shown unchanged."""
     litellm_call.scrub = lambda text, *_: text  # type: ignore[assignment]  # the point
     litellm_call.make(argument, say)
 

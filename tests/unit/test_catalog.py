@@ -1,4 +1,4 @@
-"""The known-model catalogue: what LiteLLM's price map and our own tables tell of models, in our config's terms."""
+"""The known-model catalogue: what LiteLLM's price map and our own tables know of models, in our config's terms."""
 
 from __future__ import annotations
 

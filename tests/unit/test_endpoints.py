@@ -23,7 +23,7 @@ from registry.catalog.endpoints import origin, parse_endpoint
     ],
 )
 def test_an_endpoint_is_stored_in_one_spelling(given_url: str, stored: str) -> None:
-    """Scheme and host in lower case, no default port, no slash at the end; the path stays as it is."""
+    """Scheme and host in lower case, no default port, no slash at the end; the path does not change."""
     assert stored == parse_endpoint(given_url)
     assert stored == parse_endpoint(stored)
 

@@ -33,7 +33,7 @@ def client(fake_proxy: FakeProxy) -> Iterator[httpx.Client]:
 def test_a_fault_loses_the_answer_before_or_after_the_effect(
     fake_proxy: FakeProxy, client: httpx.Client, what: Any, after: bool
 ) -> None:
-    """The client sees the same either way; only the proxy's rows tell."""
+    """The client sees the same either way; only the proxy's rows differ."""
     fake_proxy.faults = [Fault(what, after=after)]
     if isinstance(what, int):
         assert what == client.post("/model/new", json=ENTRY).status_code

@@ -94,7 +94,7 @@ def test_groups_are_a_list_of_texts(groups: Any) -> None:
 
 
 def test_the_refusal_names_the_groups() -> None:
-    """So that whoever is asked knows what to add; of very many, the first."""
+    """So that the administrator knows what to add; of very many, the first."""
     with pytest.raises(NoRoleError, match=r"“sales”, “berlin”\. .*REGISTRY_ROLES"):
         from_claims(groups=["sales", "berlin"])
     with pytest.raises(NoRoleError, match="“g9” and 190 more"):

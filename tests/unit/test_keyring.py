@@ -37,7 +37,7 @@ def test_a_key_opens_for_what_it_was_entered_for() -> None:
     ],
 )
 def test_a_key_opens_for_nothing_else(elsewhere: KeyScope) -> None:
-    """Another model, provider or origin gets a DecryptionError, whose text tells neither key nor ciphertext."""
+    """Another model, provider or origin gets a DecryptionError, whose text contains neither key nor ciphertext."""
     sealed = Keyring([KEY_A]).seal(SecretStr(CANARY), HERE)
     with pytest.raises(DecryptionError) as refusal:
         Keyring([KEY_A]).open(sealed.ciphertext, elsewhere)
@@ -110,7 +110,7 @@ def test_short_known_and_malformed_keys_are_refused(key: str) -> None:
 
 
 def test_no_key_and_twice_the_same_key_are_refused() -> None:
-    """Both are slips of whoever set the variable."""
+    """Both are slips made when the variable was set."""
     for keys in ([], [KEY_A, KEY_A]):
         with pytest.raises(SettingsError):
             Keyring(keys)

@@ -19,7 +19,7 @@ HOUR = 3600
 
 
 class Clock:
-    """A time that only moves when it is told to."""
+    """A clock that moves only when the test sets it."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -148,7 +148,7 @@ def test_the_link_leads_to_this_machine(passes: Passes) -> None:
 
 
 def test_the_links_name_is_a_secret_of_this_machine(passes: Passes, tmp_path: Path, clock: Clock) -> None:
-    """Made of the key: the same after a restart, another for another dashboard, and nothing that the cookie tells."""
+    """Made of the key: the same after a restart, another for another dashboard, and nothing that the cookie reveals."""
     assert re.fullmatch(r"registry-[0-9a-f]{16}\.localhost", passes.host)
     assert passes.host == Passes(tmp_path, clock).host
     others = [Passes(tmp_path / "other", clock).host, passes.cookie_name]

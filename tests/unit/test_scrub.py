@@ -127,7 +127,7 @@ READABLE: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("key", [CANARY, HEX, AWKWARD], ids=["canary", "hex", "awkward"])
 @pytest.mark.parametrize("form", list(READABLE))
 def test_a_text_out_of_which_a_secret_can_be_read_is_not_shown(form: str, key: str) -> None:
-    """Where it stands cannot be told, so all of it goes."""
+    """Its position is unknown, so all of it goes."""
     for text in (READABLE[form](key), f"before {READABLE[form](key)} after"):
         assert "" == scrub(text, [SecretStr(key)], limit=1000)
 
@@ -165,7 +165,7 @@ def test_a_cut_never_leaves_a_piece_of_a_secret() -> None:
 
 
 def test_with_a_short_secret_nothing_is_told() -> None:
-    """It could not be told from ordinary words, so the text goes altogether."""
+    """It cannot be distinguished from ordinary words, so the whole text goes."""
     assert "" == scrub("The key abc1234 is wrong", [SecretStr("abc1234")])
     assert "" == scrub("no key in here", [SecretStr(CANARY), SecretStr("abc")])
     assert "no key in here" == scrub("no key in here", [None, SecretStr("")])

@@ -411,7 +411,7 @@ def test_a_stored_key_need_not_be_given_again() -> None:
 
 
 def test_only_an_active_model_is_registered_as_default() -> None:
-    """Told at the switch."""
+    """The message stands at the switch."""
     assert list(faults(generation(status="deprecated", is_default=True))) == ["is_default"]
 
 
@@ -445,7 +445,7 @@ def test_an_update_names_only_what_changes() -> None:
 
 @pytest.mark.parametrize("value", ["", " ", LONG, "a\x00b"])
 def test_a_knowledge_base_needs_a_plain_name(value: str) -> None:
-    """Told at the field that was named."""
+    """The message stands at the field that was named."""
     with pytest.raises(InvalidInputError) as refusal:
         check_text("id", value)
     assert list(refusal.value.fields) == ["id"]

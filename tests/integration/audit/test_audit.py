@@ -45,7 +45,7 @@ def _last(reg: Registry) -> AuditEntry:
 
 
 def test_every_action_leaves_one_entry(store_url: str, connect: Any, fake_proxy: FakeProxy) -> None:
-    """Each use case is told by its own action, in order, with who, what and where from."""
+    """Each use case logs an action of its own, in order, with actor, target and origin."""
     created(connect(Settings(database_url=store_url, fernet_keys=[KEY_A])))
     reg = connect(
         Settings(

@@ -139,7 +139,7 @@ NOT_FOLLOWING = {
 
 @pytest.mark.parametrize("rows", NOT_FOLLOWING.values(), ids=NOT_FOLLOWING)
 def test_what_does_not_follow_the_newest_entry_is_refused(log: Registry, raw: Engine, run: Run, rows: str) -> None:
-    """The database lets an entry in with the next number and the newest entry's hash only, whoever writes it."""
+    """The database lets an entry in with the next number and the newest entry's hash only, from any writer."""
     with pytest.raises(SQLAlchemyError, match="must follow the newest"):
         run(f"INSERT INTO audit_log ({COLUMNS}) {rows}")
     created(log)
@@ -325,7 +325,7 @@ def test_the_same_meaning_in_another_text_is_found(log: Registry, raw: Engine, r
 @ON_SQLITE
 @pytest.mark.parametrize("edit", SAME_MOMENT.values(), ids=SAME_MOMENT)
 def test_the_same_moment_in_another_text_is_found(log: Registry, raw: Engine, run: Run, edit: str) -> None:
-    """On SQLite a time is a text. PostgreSQL keeps a time without its notation: there is nothing to tell apart."""
+    """On SQLite a time is a text. PostgreSQL keeps a time without its notation: there is nothing to distinguish."""
     remove_audit_triggers(raw)
     run(f"UPDATE audit_log SET {edit} WHERE seq = 2")
     assert _found_at_entry_2(log)
@@ -503,7 +503,7 @@ def _append(reg: Registry, at: datetime = START, **odd: Any) -> None:
     ids=["texts", "changes", "context", "number keys", "half letters", "two half letters", "year 1", "zone"],
 )
 def test_what_is_stored_is_what_was_hashed(reg: Registry, odd: dict[str, Any]) -> None:
-    """Whatever a store could not keep as it is, is made storable before it is hashed: the chain verifies."""
+    """A value that a store cannot keep unchanged is made storable before it is hashed: the chain verifies."""
     _append(reg, **odd)
     _append(reg)
     assert (True, 2) == (reg.audit.verify().ok, reg.audit.verify().checked)
@@ -519,7 +519,7 @@ def test_what_nests_too_deep_to_be_read_is_not_written(reg: Registry) -> None:
 
 @pytest.mark.parametrize("via", [42, True, 1.5, None])
 def test_a_value_that_is_no_text_reaches_no_column_of_text(reg: Registry, via: Any) -> None:
-    """The append itself refuses what a column would change, whoever let it through."""
+    """The append itself refuses a value that a column would change, even if a check before it did not."""
     actor = copy(ADMIN)
     object.__setattr__(actor, "via", via)
     with pytest.raises(TypeError, match="actor_via"):

@@ -41,7 +41,7 @@ def run(*arguments: str, folder: Path | None = None, **variables: str) -> subpro
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None:
-    """Exit code 1, one line on standard error for whoever typed the command, and nothing else."""
+    """Exit code 1, one line on standard error for the user, and nothing else."""
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("registry: ")

@@ -138,7 +138,7 @@ SHORT_KEY = "sk-short"
 
 
 def _told(reg: Registry, model: Model) -> list[tuple[Any, Any]]:
-    """What the audit log tells of a model's key, the first first."""
+    """What the audit log says of a model's key, oldest first."""
     entries = reg.audit.find(target=model.id).entries[::-1]
     return [(each.before, each.after) for entry in entries for each in entry.changes if each.field == "api_key"]
 
@@ -164,7 +164,7 @@ def test_fingerprints_of_two_stores_differ(reg: Registry, connect: Connect, tmp_
 
 
 def test_a_short_key_has_no_fingerprint(reg: Registry, raw: Engine) -> None:
-    """It could be guessed from one; that it was replaced is told all the same."""
+    """It could be guessed from one; that it was replaced is logged all the same."""
     model = created(reg, generation(api_key=SHORT_KEY))
     reg.models.update(model.id, {"api_key": f"{SHORT_KEY}2"}, version=1, actor=ADMIN)
     reg.models.update(model.id, {"name": "Same key", "api_key": f"{SHORT_KEY}2"}, version=2, actor=ADMIN)
@@ -219,7 +219,7 @@ def test_without_the_right_keys_edits_go_on(
 
 @pytest.mark.parametrize("garbage", [CANARY, "gAAAAAB", "x" * 16, ""])
 def test_only_a_fingerprint_gets_into_the_log(reg: Registry, raw: Engine, garbage: str) -> None:
-    """Whatever an edit by SQL put in its place: else the log would tell it."""
+    """Any value that an edit by SQL put in its place: otherwise the log would contain it."""
     model = created(reg)
     with raw.begin() as connection:
         connection.execute(text("UPDATE models SET api_key_print = :garbage"), {"garbage": garbage[:16]})

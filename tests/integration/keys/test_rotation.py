@@ -120,7 +120,7 @@ def test_the_stores_own_secret_keeps_its_value(reg: Registry, both: Registry, st
 
 
 def test_one_entry_tells_of_a_run(reg: Registry, both: Registry, raw: Engine, small_batches: None) -> None:
-    """Who, with which key and how many; the log stays whole, and tells no key."""
+    """Who, with which key and how many; the log stays whole, and contains no key."""
     for _ in range(7):
         created(reg)
     before = reg.audit.find().entries
@@ -176,7 +176,7 @@ def test_an_interrupted_run_is_taken_up(reg: Registry, both: Registry, new_only:
 
 
 def test_without_its_entry_a_run_does_not_end(reg: Registry, both: Registry, raw: Engine, small_batches: None) -> None:
-    """The last batch and the store's secret commit with the entry: whatever was rotated, an entry will tell of it."""
+    """The last batch and the store's secret commit with the entry: every rotated key has an entry."""
     for _ in range(7):
         created(reg)
     refuse_audit_entries(raw)
@@ -295,7 +295,7 @@ def test_control_a_rotation_that_binds_anew_would_redirect_it(
 def test_what_no_key_opens_stops_nothing(
     reg: Registry, both: Registry, new_only: Registry, raw: Engine, small_batches: None
 ) -> None:
-    """It is named and left as it is; the others go on. Once its key is entered again, all is well."""
+    """It is named and not changed; the others go on. Once its key is entered again, all is well."""
     for name in ("A", "Damaged", "B", "Foreign", "C", "D", "E"):
         created(reg, generation(name=name))
     foreign = Keyring([KEY_C]).wrap(b"anything")
@@ -387,7 +387,7 @@ def rotate_and_kill(url: str, ring: list[str], batches: int) -> bool:
 
 
 class Storm:
-    """A user reads keys and a user enters new ones, until told to stop; what was ever entered is remembered."""
+    """A user reads keys and a user enters new ones, until stopped; what was ever entered is remembered."""
 
     def __init__(self, settings: Settings, keys: dict[str, str]) -> None:
         self.settings = settings

@@ -310,7 +310,7 @@ def test_a_viewer_sees_active_models_without_endpoints(reg: Registry) -> None:
 
 
 def test_a_viewer_is_not_told_of_tests_and_of_the_proxy(reg: Registry, raw: Engine) -> None:
-    """Their messages may tell of endpoints: a viewer's rows have none of it, in the list and among the defaults."""
+    """Their messages can name endpoints: a viewer's rows have none of it, in the list and among the defaults."""
     model = created(reg, generation(is_default=True))
     known = {"proxy_message": "down", "test_ok": False, "test_message": "m", "test_ms": 7, "test_at": model.created_at}
     untold = {**dict.fromkeys(known), "proxy_message": "", "in_step": True, "test_is_current": False}

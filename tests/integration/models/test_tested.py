@@ -193,7 +193,7 @@ SAME: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", SAME)
 def test_an_edit_that_changes_nothing_of_the_call_keeps_the_test(reg: Registry, server: Provider, case: str) -> None:
-    """A model's test is of the model as it is, until something changes that it was about."""
+    """A model's test result is current until a field that affects it changes."""
     kind, edit = SAME[case]
     model = created(reg, model_at(server.url, kind=kind))
     result = reg.models.test(model.id, actor=ADMIN)

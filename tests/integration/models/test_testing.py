@@ -42,7 +42,7 @@ def last_entry(reg: Registry) -> tuple[Any, ...]:
 
 
 def test_the_result_of_a_saved_model_is_remembered(reg: Registry, server: Provider) -> None:
-    """In the list and the audit log; the model itself, its version included, stays as it is."""
+    """In the list and the audit log; the model itself, including its version, does not change."""
     model = created(reg, model_at(server.url))
     result = reg.models.test(model.name, actor=ADMIN)
     (row,) = reg.models.overview()
@@ -97,7 +97,7 @@ def test_an_edit_is_tested_as_edited(reg: Registry, server: Provider, edit: str)
 
 
 def test_an_edit_that_changes_nothing_of_the_call_is_none(reg: Registry, server: Provider) -> None:
-    """A form that sends everything as it is saved tests the saved model, whose result is remembered."""
+    """A form that sends all saved values unchanged tests the saved model, whose result is stored."""
     model = created(reg, model_at(server.url))
     same = {"model_id": model.model_id, "api_endpoint": model.api_endpoint, "name": "Another name"}
     reg.models.test(model.id, same, actor=ADMIN)
@@ -232,7 +232,7 @@ def test_a_providers_own_endpoint_is_under_the_policy_too(settings: Settings, co
 
 
 def followed_by_a_proxy(raw: Engine, model: Model) -> None:
-    """Note that the proxy serves a model as it is."""
+    """Record that the proxy serves a model in its present state."""
     statement = "INSERT INTO model_states (model_id, proxy_version, proxy_epoch, proxy_message) VALUES (:id, 1, 0, '')"
     with raw.begin() as connection:
         connection.execute(text(statement), {"id": model.id})
@@ -306,7 +306,7 @@ PROXY_FAILURES: dict[str, tuple[str, int, str]] = {
 def test_the_proxys_failures_are_told_from_the_providers(
     reg: Registry, server: Provider, through: Through, failure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the proxy itself refuses, and what it tells of the provider, by status and text."""
+    """What the proxy itself refuses, and what it reports of the provider, by status and text."""
     monkeypatch.setattr(probe, "COOL_DOWN", 0)
     kind, status, body = PROXY_FAILURES[failure]
     server.fail(status, body)

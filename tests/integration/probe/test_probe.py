@@ -123,7 +123,7 @@ OVERRIDES = [
 ]
 
 
-@pytest.mark.parametrize("is_seen", [False, True], ids=["as it is", "even if it were seen"])
+@pytest.mark.parametrize("is_seen", [False, True], ids=["not visible", "even if it were visible"])
 def test_the_environment_leads_nowhere(
     server: Provider,
     canary: Listener,
@@ -182,7 +182,7 @@ CREDENTIALS = {
 }
 
 
-@pytest.mark.parametrize("is_seen", [False, True], ids=["as it is", "even if it were seen"])
+@pytest.mark.parametrize("is_seen", [False, True], ids=["not visible", "even if it were visible"])
 def test_nothing_of_the_environment_is_sent(
     server: Provider,
     monkeypatch: pytest.MonkeyPatch,
@@ -334,7 +334,7 @@ def test_each_failure_is_told_apart(server: Provider, provider: str, failure: st
 @pytest.mark.parametrize("kind", ["generation", "embedding"])
 @pytest.mark.parametrize("provider", ["openai", "ollama", "cohere"])
 def test_an_endpoint_where_nobody_listens(provider: str, kind: str) -> None:
-    """Told as such, for a closed port as for a name that does not exist."""
+    """The message says so, for a closed port as for a name that does not exist."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     for host in ("127.0.0.1", "no-such-host.invalid"):
@@ -450,7 +450,7 @@ def test_wrong_dimensions_tell_the_measured_ones(server: Provider) -> None:
 
 @pytest.mark.parametrize(("normalize", "noted"), [(True, True), (False, False)])
 def test_a_vector_that_is_not_normalized_is_noted(server: Provider, normalize: bool, noted: bool) -> None:
-    """No failure: whoever stores the vectors can do it."""
+    """No failure: the code that stores the vectors can do it."""
     server.vector = [3.0, 4.0]
     result = call(model_at(server.url, "openai", "embedding", config={"normalize": normalize}))
     assert (True, noted, 5.0) == (result.ok, "length 5" in result.message, result.details["norm"])
@@ -640,7 +640,7 @@ def test_without_litellm_a_test_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 
 def test_every_kind_has_its_own_message() -> None:
-    """Told apart by text as well as by code, each at a stage of the design."""
+    """Distinguished by text as well as by code, each at a stage of the design."""
     messages = [message for _, message in MESSAGES.values()]
     assert len(messages) == len(set(messages))
     assert {stage for stage, _ in MESSAGES.values()} == set(Stage)

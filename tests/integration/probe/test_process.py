@@ -77,7 +77,7 @@ def fail_to_load() -> None:
     raise ImportError
 
 
-@pytest.fixture(params=[True, False], ids=["forked", "begun anew"])
+@pytest.fixture(params=[True, False], ids=["forked", "started again"])
 def warm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warm]:
     """Calls by forks, and as where a system knows none."""
     monkeypatch.setattr(process, "_CAN_FORK", request.param)
@@ -264,7 +264,7 @@ def test_a_fork_of_the_host_shares_the_warm_process(end: str) -> None:
 
 
 def test_control_without_its_limit_a_call_goes_on(forking: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: whoever asked is answered in time all the same, but the process goes on."""
+    """The control: the caller still gets an answer in time, but the process goes on."""
     said = call(forking, "unlimited", seconds=-5)
     assert not said.is_whole
     pid = said.values[0]

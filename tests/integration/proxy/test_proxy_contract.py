@@ -112,7 +112,7 @@ def test_health_needs_no_key(admin: Admin) -> None:
     ],
 )
 def test_a_wrong_master_key_is_refused(admin: Admin, header: str, type: str, text: str) -> None:
-    """For reads, writes and calls alike, with a text that tells it from a wrong key at the provider."""
+    """For reads, writes and calls alike, with a text that distinguishes it from a wrong key at the provider."""
     for method, path in (("GET", "/model/info"), ("POST", "/model/delete"), ("POST", "/v1/chat/completions")):
         answer = admin.client.request(method, path, json={"id": "x"}, headers={"Authorization": header})
         error = answer.json()["error"]
@@ -235,7 +235,7 @@ def test_an_update_merges(admin: Admin) -> None:
 
 
 def test_a_key_changed_on_the_proxy_is_used_but_not_seen(admin: Admin) -> None:
-    """So that no listing can tell whether the key there is still ours."""
+    """So that no listing can show whether the key there is still ours."""
     id = admin.added()
     before = admin.listed()
     assert 200 == admin.update(id, {"litellm_params": {"api_key": "another-key"}}).status_code
@@ -273,7 +273,7 @@ def test_an_alias_that_is_not_registered_cannot_be_called(admin: Admin, prefix: 
 def test_what_the_provider_refuses_says_model_group(
     admin: Admin, params: dict[str, Any], status: int, text: str
 ) -> None:
-    """Which tells it from what the proxy itself refuses."""
+    """Which distinguishes it from what the proxy itself refuses."""
     admin.added(**params)
     answer = admin.chat()
     error = answer.json()["error"]

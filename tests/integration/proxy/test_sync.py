@@ -94,7 +94,7 @@ def reasons(found: SyncPlan) -> list[tuple[str, str]]:
 
 
 def row(reg: Registry, model: Model) -> tuple[bool, str]:
-    """What the list tells of a model: whether the proxy follows it, and what is wrong."""
+    """What the list says of a model: whether the proxy follows it, and what is wrong."""
     found = next(each for each in reg.models.overview() if each.id == model.id)
     return found.in_step, found.proxy_message
 
@@ -307,7 +307,7 @@ DEEDS: dict[str, tuple[Deed, str, str]] = {
 def test_drift_is_found_told_and_mended(
     reg: Registry, fake_proxy: FakeProxy, hand: httpx.Client, add_by_hand: Callable[..., str], case: str
 ) -> None:
-    """The plan tells each deviation with its reason and changes nothing; a sync fixes exactly that."""
+    """The plan lists each deviation with its reason and changes nothing; a sync fixes exactly that."""
     model = created(reg)
     expected = fake_proxy.served()
     deed, reason, why = DEEDS[case]
@@ -367,7 +367,7 @@ def test_what_is_not_ours_is_never_touched(
 def test_adopting_replaces_a_foreign_entry(
     reg: Registry, fake_proxy: FakeProxy, add_by_hand: Callable[..., str]
 ) -> None:
-    """The model's own entry is there before the foreign one goes, and the log tells whose decision it was."""
+    """The model's own entry is there before the foreign one goes, and the log says whose decision it was."""
     model = created(reg)
     fake_proxy._rows.clear()
     foreign = add_by_hand(alias(model))
@@ -472,7 +472,7 @@ def test_an_edit_in_the_database_leads_no_key_elsewhere(
     reg: Registry, raw: Engine, fake_proxy: FakeProxy, change: str
 ) -> None:
     """A model of a provider that is not known, or whose endpoint was changed past the registry, is not registered
-    anew: what the proxy serves stays as it was."""
+    again: what the proxy serves stays as it was."""
     model = created(reg)
     before = fake_proxy.served()
     with raw.begin() as connection:
@@ -574,7 +574,7 @@ def test_a_wrong_master_key(settings: Settings, connect: Connect, key: str) -> N
 
 
 def test_a_url_without_its_key_is_told_apart(store_url: str, connect: Connect) -> None:
-    """KB code is led to a proxy that no one tells of the models: that is worth a word."""
+    """KB code is sent to a proxy on which no models are registered: that is worth a warning."""
     with pytest.raises(errors.SettingsError, match="nothing registers the models there"):
         connect(
             Settings(database_url=store_url, fernet_keys=[KEY_A], litellm_proxy_url="http://127.0.0.1:9")
@@ -647,7 +647,7 @@ def test_a_sync_is_in_the_audit_log(reg: Registry, fake_proxy: FakeProxy) -> Non
 
 
 def test_a_part_of_the_plan(reg: Registry, fake_proxy: FakeProxy) -> None:
-    """One alias is applied, the others are left as they are; progress is told."""
+    """One alias is applied, the others do not change; progress is reported."""
     one, two = created(reg), created(reg)
     fake_proxy._rows.clear()
     steps: list[tuple[int, int]] = []

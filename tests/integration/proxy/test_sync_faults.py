@@ -133,7 +133,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[Registry, Model], Model | Deletion]]]
 @each_harm
 @pytest.mark.parametrize("operation", list(OPERATIONS))
 def test_no_change_is_lost_or_blocked_by_harm_to_its_push(stage: Stage, harm: Harm, operation: str) -> None:
-    """At each request: saved, audited, and told where the proxy did not follow; one more sync fixes it."""
+    """At each request: saved, audited, and reported where the proxy did not follow; one more sync fixes it."""
     requests, change = OPERATIONS[operation]
     created(stage.reg)
     for at in range(1, requests + 1):

@@ -1,4 +1,4 @@
-"""No key is told on any way that a sync can fail, not even where the proxy quotes what it was sent."""
+"""No failure of a sync reveals a key, not even where the proxy quotes what it was sent."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_threads_take_turns_and_an_error_lets_go(store: Store) -> None:
 def test_of_two_processes_that_sync_one_finds_it_done(
     reg: Registry, followed: Settings, connect: Connect, fake_proxy: FakeProxy
 ) -> None:
-    """Both succeed, each model is registered by one request, and the audit log tells of one sync."""
+    """Both succeed, each model is registered by one request, and the audit log has one sync."""
     for _ in range(MODELS):
         created(reg)
     fake_proxy.latency = 0.02
@@ -137,7 +137,7 @@ def test_control_without_the_lock_both_would_write(
 
 
 def test_many_changes_at_once_are_all_followed(followed: Settings, connect: Connect, fake_proxy: FakeProxy) -> None:
-    """More threads than there are connections to the store wait their turn: none is told that another sync runs."""
+    """More threads than there are connections to the store wait their turn: none fails because another sync runs."""
     reg = connect(followed)
     start = Barrier(CROWD)
 

@@ -1,4 +1,4 @@
-"""A process that forks after it has connected: parent and children go on, without a word from whoever wrote them."""
+"""A process that forks after it has connected: parent and children go on, without any code of the caller for it."""
 
 from __future__ import annotations
 

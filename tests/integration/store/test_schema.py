@@ -222,7 +222,7 @@ def test_many_may_set_up_at_once(empty_url: str) -> None:
 
 
 def test_two_registries_have_two_ids(empty_url: str, reg: Registry) -> None:
-    """An id of its own tells a registry's entries on a shared proxy apart."""
+    """An id of its own distinguishes a registry's entries on a shared proxy."""
     _set_up(empty_url)
     other = Store(empty_url)
     assert other.registry_id() != reg._store.registry_id()

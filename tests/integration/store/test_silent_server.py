@@ -225,7 +225,7 @@ def _setting(url: str, name: str) -> str:
     ],
 )
 def test_the_options_of_the_url_count(server_url: str, options: str, name: str, expected: str) -> None:
-    """Beside those of the library, of which only the time zone stays as it is."""
+    """Beside those of the library, of which only the time zone cannot be changed."""
     url = make_url(server_url).update_query_dict({"options": options} if options else {})
     assert expected == _setting(url.render_as_string(hide_password=False), name)
 

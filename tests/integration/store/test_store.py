@@ -118,7 +118,7 @@ def test_all_waits_for_the_lock_end_together(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_lock_is_handed_over(tmp_path: Path) -> None:
-    """Whoever waits gets it when it is free, one at a time."""
+    """Each waiting caller gets it when it is free, one at a time."""
     path, inside, most = tmp_path / "lock", [0], [0]
 
     def enter() -> None:
@@ -165,7 +165,7 @@ def test_a_deleted_folder(sqlite_url: str, connect: Connect) -> None:
 
 @pytest.mark.parametrize("content", [b"this is no database at all " * 100, b"SQLite format 3\0" + b"x" * 5000])
 def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
-    """It is told, and left as it is."""
+    """The error says so, and the store is not changed."""
     path = tmp_path / "registry.db"
     path.write_bytes(content)
     with pytest.raises(errors.StoreError, match="damaged or not a database") as caught:
@@ -184,7 +184,7 @@ def test_a_path_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_a_read_only_store(store_url: str, settings: Settings, reg: Registry, raw: Engine, connect: Connect) -> None:
     """Reading works; a change says that the store is read-only and saves nothing. Root may write everywhere: for SQLite
-    the database itself is told to refuse."""
+    the database itself is set to refuse."""
     model = created(reg)
     reader = connect(settings)
     if raw.dialect.name == "sqlite":
@@ -248,7 +248,7 @@ def test_files_without_permission(sqlite_template: Path, file: int, folder: int)
 
 
 def test_a_server_that_does_not_answer() -> None:
-    """Nothing listens at the port: the message names the setting, and tells no password."""
+    """Nothing listens at the port: the message names the setting, and contains no password."""
     url = "postgresql+psycopg://user:hidden-word@127.0.0.1:1/registry"
     with pytest.raises(errors.StoreError, match="REGISTRY_DATABASE_URL") as caught:
         Registry.connect(Settings(database_url=url, fernet_keys=[KEY_A]))
