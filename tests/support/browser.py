@@ -186,7 +186,7 @@ class Visitor:
         self.frames: list[bytes] = []
         self.requests: list[ClientState] = []
         self.faults: list[str] = []
-        self._runs = 0
+        self._begun = self._ended = self._asked = 0
         page.set_default_timeout(TIMEOUT * 1000)
         page.on("request", lambda request: self.hosts.add(_host(request.url)))
         page.on("websocket", self._listen)
@@ -212,11 +212,13 @@ class Visitor:
 
     @contextmanager
     def rerun(self) -> Iterator[None]:
-        """What is done in the block makes the page run again; wait until it has, and is drawn."""
-        before = self._runs
+        """What is done in the block makes the page run again; wait until it has, and is drawn.
+
+        A run that had begun before the last request does not count: it can be one that a field asked for."""
+        before = self._ended
         yield
         end = time.monotonic() + TIMEOUT
-        while self._runs <= before:
+        while self._ended <= max(before, self._asked):
             if time.monotonic() > end:
                 raise TimeoutError("The page did not run again.")
             self.page.wait_for_timeout(10)
@@ -334,6 +336,7 @@ class Visitor:
         message = BackMsg.FromString(data if isinstance(data, bytes) else data.encode())
         if message.WhichOneof("type") == "rerun_script":
             self.requests.append(message.rerun_script)
+            self._asked = self._begun
 
     def _received(self, data: bytes | str) -> None:
         if isinstance(data, str):
@@ -341,8 +344,11 @@ class Visitor:
             return
         self.frames.append(data)
         message = ForwardMsg.FromString(data)
-        if message.WhichOneof("type") == "script_finished" and message.script_finished in FINISHED:
-            self._runs += 1
+        kind = message.WhichOneof("type")
+        if kind == "new_session":
+            self._begun += 1
+        elif kind == "script_finished" and message.script_finished in FINISHED:
+            self._ended = self._begun
 
 
 def apart(one: Locator, other: Locator) -> bool:
