@@ -119,7 +119,7 @@ def test_a_result_of_another_process_is_not_believed(
     """Its seal was made with another key."""
     spec = model_at(server.url)
     result = reg.models.test(spec, actor=ADMIN)
-    monkeypatch.setattr(call, "_process_key", b"another process")
+    monkeypatch.setattr(specs, "_process_key", b"another process")
     reg.models.create(spec, tested=result, actor=ADMIN)
     assert NOTHING == remembered(reg)
 
@@ -307,7 +307,7 @@ def test_a_seal_tells_nothing(reg: Registry, raw: Engine, server: Provider, monk
     reg.models.create(spec, tested=result, actor=ADMIN)
     fields = specs.flat(spec)
     seals = {call.seal(result, fields, key).seal for key in (None, SecretStr(CANARY), SecretStr(OTHER_KEY))}
-    monkeypatch.setattr(call, "_process_key", b"another process")
+    monkeypatch.setattr(specs, "_process_key", b"another process")
     seals.add(call.seal(result, fields, None).seal)
     assert 4 == len(seals)
     assert result.seal not in repr(result)
