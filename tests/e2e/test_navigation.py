@@ -122,7 +122,7 @@ def search(visitor: Visitor) -> None:
 
 
 CHOICES: dict[str, list[Way]] = {
-    "/": [
+    "/models": [
         search,
         lambda visitor: visitor.choose("Provider", "OpenAI"),
         lambda visitor: visitor.choose("Status", "Active"),
@@ -141,7 +141,7 @@ CHOICES: dict[str, list[Way]] = {
 def test_every_way_once_a_filter_is_chosen(visitor: Visitor, path: str) -> None:
     """Chosen on the page, one after the other, and there again each time one comes back."""
     visitor.open(path)
-    home = "Models" if path == "/" else "Audit log"
+    home = "Models" if path == "/models" else "Audit log"
     for choose in CHOICES[path]:
         choose(visitor)
         address = visitor.page.url
@@ -200,7 +200,7 @@ def test_back_and_forward_go_through_the_filters(visitor: Visitor) -> None:
     """Each filter that was chosen is an address of its own, to which the browser leads back and forth."""
     visitor.open()
     seen = [visitor.page.url]
-    for choose in CHOICES["/"]:
+    for choose in CHOICES["/models"]:
         choose(visitor)
         seen.append(visitor.page.url)
     assert len(set(seen)) == 4
