@@ -73,7 +73,7 @@ def test_another_filter_selects_no_other_model(several: Visitor) -> None:
     nothing_is_selected(several)
 
 
-def test_a_click_before_the_list_has_followed(several: Visitor) -> None:
+def test_a_click_before_the_list_has_followed(several: Visitor, running: Server) -> None:
     """A user who filters and clicks on a row of the list that is still shown selects that model, or nothing."""
     page = several.page
     several.tick("GPT-4.1")
@@ -81,7 +81,7 @@ def test_a_click_before_the_list_has_followed(several: Visitor) -> None:
         names = several.cells("Name").all_text_contents()
         x, y, _ = several.row(names[0])
         page.get_by_label("Search", exact=True).fill(text)
-        with several.rerun():
+        with several.rerun(), running.held():
             page.keyboard.press("Enter")
             page.mouse.click(x + 17, y)
         expect(several.cells("Name").first).to_be_attached()

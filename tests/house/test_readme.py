@@ -1,4 +1,4 @@
-"""The documentation's examples and figures are true."""
+"""What the documentation shows works as shown."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_optional_values_can_be_cleared(dashboard: Dashboard, reg: Registry) -> 
 
 @pytest.mark.parametrize("path", ["config__context_window", "config__temperature", "config__timeout_seconds"])
 def test_an_emptied_parameter_is_a_fault(dashboard: Dashboard, reg: Registry, path: str) -> None:
-    """Emptying what cannot be empty gives a message at the field, not answered with the old value or a default."""
+    """Emptying what cannot be empty gives a message at the field; neither the old value nor a default is saved."""
     model = created(reg, generation(config={"temperature": 0.1, "timeout_seconds": 33}))
     dashboard.open("edit", id=model.id).put(**{path: None}).click("Save changes")
     assert list(dashboard.faults) == [path.replace("__", ".")]

@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -82,6 +83,15 @@ class Server:
     @property
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have the server answer nothing during the block; what it is sent waits."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def link(self, actor: Actor = LOCAL_ADMINISTRATOR) -> str:
         """A link that signs this actor in, once."""

@@ -176,7 +176,7 @@ def test_an_interrupted_run_is_taken_up(reg: Registry, both: Registry, new_only:
 
 
 def test_without_its_entry_a_run_does_not_end(reg: Registry, both: Registry, raw: Engine, small_batches: None) -> None:
-    """The last batch and the store's secret commit with the entry: every rotated key has an entry."""
+    """The last batch and the store's secret commit with the entry: no rotation ends without one."""
     for _ in range(7):
         created(reg)
     refuse_audit_entries(raw)
